@@ -1,5 +1,6 @@
 import type { Policy } from "@policy-engine/sdk";
 import type { EngineLogger } from "../observability/log.ts";
+import type { Counter, Histogram } from "../observability/metrics.ts";
 
 /** A policy at its place in a chain, with everything about it that can be known before a request comes. */
 export interface Step {
@@ -10,11 +11,24 @@ export interface Step {
   readonly policy: Policy;
   readonly appliesToDenials: boolean;
   readonly log: EngineLogger;
+  readonly metrics: StepMetrics;
+}
+
+/** The counters of a step, looked up once. */
+export interface StepMetrics {
+  readonly passed: Counter;
+  readonly denied: Counter;
+  readonly failed: Counter;
+  readonly duration: Histogram;
+  /** `policy_worker_policy_failures_total` for a reason. */
+  failure(reason: string): Counter;
 }
 
 /** The policies of one route. Immutable: a change of configuration makes another chain. */
 export interface Chain {
   readonly route: string;
+  /** The operator's metadata of engine and route, under what policies write. */
+  readonly metadata: ReadonlyMap<string, unknown>;
   /** Every step, in list order. */
   readonly steps: readonly Step[];
   /** The steps with a request hook, in list order. */

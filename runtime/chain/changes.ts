@@ -1,0 +1,224 @@
+// The one place where what a policy returned is checked and applied. A result is checked whole before any of it
+// is applied, so that a policy that fails has changed nothing.
+import type { HeaderChanges, RequestChanges, ResponseChanges } from "@policy-engine/sdk";
+import type { HeaderTable } from "./header-table.ts";
+import type { DynamicMetadata, RequestMessage, ResponseMessage } from "./messages.ts";
+
+/** RFC 9110 section 5.1: a field name is a token. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** RFC 9110 section 5.5: no control characters but the tab. Bytes above 0x7f are allowed. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for
+const FORBIDDEN_IN_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/;
+/** RFC 3986 sections 3.3 and 3.4, as wide as Envoy takes them: visible ASCII. */
+const PATH = /^\/[\x21\x22\x24-\x3e\x40-\x7e]*$/;
+const QUERY = /^(?!\?)[\x21\x22\x24-\x7e]*$/;
+const AUTHORITY = /^[A-Za-z0-9._~%!$&'()*+,;=:[\]-]+$/;
+/** Framing and routing: set through other properties, or not at all. */
+const MANAGED: ReadonlyMap<string, string> = new Map([
+  ["host", "use authority"],
+  ["content-length", "the engine and Envoy keep it right"],
+  ["transfer-encoding", "the engine and Envoy keep it right"],
+]);
+/** Deeper dynamic metadata is a mistake, and Envoy's own limit is near. */
+const METADATA_DEPTH = 32;
+
+const HEADER_KEYS = ["removeHeaders", "setHeaders", "addHeadersIfAbsent", "appendHeaders"] as const;
+const REQUEST_KEYS: ReadonlySet<string> = new Set([
+  ...HEADER_KEYS,
+  "body",
+  "path",
+  "query",
+  "method",
+  "authority",
+  "reroute",
+  "dynamicMetadata",
+]);
+const RESPONSE_KEYS: ReadonlySet<string> = new Set([...HEADER_KEYS, "body", "status", "dynamicMetadata"]);
+
+/**
+ * Applies what a request hook returned.
+ * @throws {TypeError} If any of it is not what the contract allows; then nothing was applied.
+ */
+export function applyRequestChanges(
+  request: RequestMessage,
+  changes: RequestChanges,
+  metadata: DynamicMetadata,
+): void {
+  checkKeys(changes, REQUEST_KEYS);
+  const { path, query, method, authority, reroute } = changes;
+  if (path !== undefined)
+    checkText("path", path, PATH, 'visible ASCII that begins with "/" and has no "?" and no "#"');
+  if (query !== undefined && query !== null) {
+    checkText("query", query, QUERY, 'visible ASCII without "#", and without the leading "?"');
+  }
+  if (method !== undefined) checkText("method", method, TOKEN, "a token");
+  if (authority !== undefined) checkText("authority", authority, AUTHORITY, "a host with an optional port");
+  if (reroute !== undefined && typeof reroute !== "boolean") throw wrong("reroute", reroute, "true or false");
+  const edits = checkHeaders(changes);
+  const checkedMetadata = checkMetadata(changes.dynamicMetadata);
+
+  applyHeaders(request.headers, edits);
+  if (path !== undefined || query !== undefined) request.path = joinPath(request.path, path, query);
+  if (method !== undefined) request.method = method;
+  if (authority !== undefined) request.authority = authority;
+  if (reroute === true) request.reroute = true;
+  mergeMetadata(metadata, checkedMetadata);
+}
+
+/**
+ * Applies what a response hook returned.
+ * @throws {TypeError} If any of it is not what the contract allows; then nothing was applied.
+ */
+export function applyResponseChanges(
+  response: ResponseMessage,
+  changes: ResponseChanges,
+  metadata: DynamicMetadata,
+): void {
+  checkKeys(changes, RESPONSE_KEYS);
+  const { status } = changes;
+  if (status !== undefined && !(Number.isInteger(status) && status >= 200 && status <= 599)) {
+    throw wrong("status", status, "a whole number from 200 to 599");
+  }
+  const edits = checkHeaders(changes);
+  const checkedMetadata = checkMetadata(changes.dynamicMetadata);
+
+  applyHeaders(response.headers, edits);
+  if (status !== undefined) response.status = status;
+  mergeMetadata(metadata, checkedMetadata);
+}
+
+function headerValues(name: string, value: unknown): readonly string[] {
+  checkName(name);
+  const values: readonly unknown[] = Array.isArray(value) ? value : [value];
+  for (const item of values) {
+    if (typeof item !== "string") throw wrong(`header "${name}"`, item, "text or a list of texts");
+    if (FORBIDDEN_IN_VALUE.test(item)) {
+      throw new TypeError(`Cannot set header "${name}": its value has a control character`);
+    }
+  }
+  return values as readonly string[];
+}
+
+interface HeaderEdits {
+  remove: string[];
+  set: [string, readonly string[]][];
+  addIfAbsent: [string, readonly string[]][];
+  append: [string, readonly string[]][];
+}
+
+function checkHeaders(changes: HeaderChanges): HeaderEdits | undefined {
+  const { removeHeaders, setHeaders, addHeadersIfAbsent, appendHeaders } = changes;
+  if (
+    removeHeaders === undefined &&
+    setHeaders === undefined &&
+    addHeadersIfAbsent === undefined &&
+    appendHeaders === undefined
+  ) {
+    return undefined;
+  }
+  if (removeHeaders !== undefined && !Array.isArray(removeHeaders)) {
+    throw wrong("removeHeaders", removeHeaders, "a list of names");
+  }
+  const remove = (removeHeaders ?? []).map((name: unknown) => {
+    if (typeof name !== "string") throw wrong("removeHeaders", name, "a list of names");
+    return checkName(name.toLowerCase());
+  });
+  return {
+    remove,
+    set: headerRecord("setHeaders", setHeaders),
+    addIfAbsent: headerRecord("addHeadersIfAbsent", addHeadersIfAbsent),
+    append: headerRecord("appendHeaders", appendHeaders),
+  };
+}
+
+/**
+ * The headers of a record that a policy wrote, with names in lower case.
+ * @throws {TypeError} If it is no record, or a name or a value cannot be sent.
+ */
+export function headerRecord(key: string, record: unknown): [string, readonly string[]][] {
+  if (record === undefined) return [];
+  if (typeof record !== "object" || record === null || Array.isArray(record)) {
+    throw wrong(key, record, "an object of names and values");
+  }
+  return Object.entries(record).map(([name, value]) => {
+    const lower = name.toLowerCase();
+    return [lower, headerValues(lower, value)];
+  });
+}
+
+function applyHeaders(table: HeaderTable, edits: HeaderEdits | undefined): void {
+  if (edits === undefined) return;
+  for (const name of edits.remove) table.remove(name);
+  for (const [name, values] of edits.set) if (values.length > 0) table.set(name, values);
+  for (const [name, values] of edits.addIfAbsent) if (!table.has(name)) table.append(name, values);
+  for (const [name, values] of edits.append) table.append(name, values);
+}
+
+function checkName(name: string): string {
+  const advice = name.startsWith(":") ? "use path, method, authority or status" : MANAGED.get(name);
+  if (advice !== undefined) throw new TypeError(`Cannot change header "${name}": ${advice}`);
+  if (!TOKEN.test(name))
+    throw new TypeError(`Cannot change header ${JSON.stringify(name)}: it is not a header name`);
+  return name;
+}
+
+function checkKeys(changes: object, known: ReadonlySet<string>): void {
+  if (Array.isArray(changes))
+    throw new TypeError("Cannot apply the result: it is a list, an object is needed");
+  for (const key of Object.keys(changes)) {
+    if (!known.has(key)) throw new TypeError(`Cannot apply the result: unknown property "${key}"`);
+  }
+  if ("body" in changes && changes.body !== undefined) {
+    throw new TypeError("Cannot change the body: the policy's definition does not ask for it");
+  }
+}
+
+function checkText(key: string, value: unknown, pattern: RegExp, needed: string): void {
+  if (typeof value !== "string" || !pattern.test(value)) throw wrong(key, value, needed);
+}
+
+/** Never quotes the value: it may hold what a client sent in confidence. */
+function wrong(key: string, value: unknown, needed: string): TypeError {
+  const found = value === null ? "null" : Array.isArray(value) ? "a list" : `this ${typeof value}`;
+  return new TypeError(`Cannot apply ${key}: ${found} is not ${needed}`);
+}
+
+function joinPath(current: string, path: string | undefined, query: string | null | undefined): string {
+  const mark = current.indexOf("?");
+  const ownPath = mark === -1 ? current : current.slice(0, mark);
+  const ownQuery = mark === -1 ? null : current.slice(mark + 1);
+  const nextQuery = query === undefined ? ownQuery : query;
+  return nextQuery === null ? (path ?? ownPath) : `${path ?? ownPath}?${nextQuery}`;
+}
+
+function checkMetadata(metadata: unknown): DynamicMetadata | undefined {
+  if (metadata === undefined) return undefined;
+  if (!isPlainObject(metadata) || !Object.values(metadata).every(isPlainObject)) {
+    throw wrong("dynamicMetadata", metadata, "an object of namespaces, each an object of keys and values");
+  }
+  // A copy: the policy may go on changing its own.
+  return copyJson(metadata, 0) as DynamicMetadata;
+}
+
+function copyJson(value: unknown, depth: number): unknown {
+  if (depth > METADATA_DEPTH)
+    throw new TypeError(`Cannot apply dynamicMetadata: it is deeper than ${METADATA_DEPTH}`);
+  if (value === null || typeof value === "string" || typeof value === "boolean") return value;
+  if (typeof value === "number" && Number.isFinite(value)) return value;
+  if (Array.isArray(value)) return value.map((item) => copyJson(item, depth + 1));
+  if (!isPlainObject(value)) throw wrong("dynamicMetadata", value, "JSON");
+  const entries = Object.entries(value).filter(([, item]) => item !== undefined);
+  return Object.fromEntries(entries.map(([key, item]) => [key, copyJson(item, depth + 1)]));
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+function mergeMetadata(target: DynamicMetadata, source: DynamicMetadata | undefined): void {
+  for (const [namespace, values] of Object.entries(source ?? {})) {
+    target[namespace] = { ...target[namespace], ...values };
+  }
+}

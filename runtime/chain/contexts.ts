@@ -1,0 +1,182 @@
+// What hooks see. A context belongs to one run of one hook: it reads the message as it stands, and collects
+// what the hook writes to the metadata until the executor takes it over.
+import type {
+  Attributes,
+  Client,
+  EndContext,
+  HeadersView,
+  Logger,
+  OriginalRequest,
+  Outcome,
+  RequestContext,
+  RequestView,
+  ResponseContext,
+} from "@policy-engine/sdk";
+import type { Step } from "./chain.ts";
+import type { RequestMessage, ResponseMessage } from "./messages.ts";
+import { normalisePath } from "./normalise-path.ts";
+
+/** What the contexts of an exchange share. */
+export interface ExchangeFacts {
+  readonly requestId: string;
+  readonly route: string;
+  /** As the hooks that have returned left it; never written to, only replaced. */
+  metadata: ReadonlyMap<string, unknown>;
+  /** Made when first asked for. */
+  signal(): AbortSignal;
+}
+
+abstract class HookContext {
+  protected readonly facts: ExchangeFacts;
+  readonly #step: Step;
+  #metadata: Map<string, unknown> | undefined;
+  #log: Logger | undefined;
+
+  constructor(facts: ExchangeFacts, step: Step) {
+    this.facts = facts;
+    this.#step = step;
+  }
+
+  get requestId(): string {
+    return this.facts.requestId;
+  }
+
+  get route(): string {
+    return this.facts.route;
+  }
+
+  get metadata(): Map<string, unknown> {
+    this.#metadata ??= new Map(this.facts.metadata);
+    return this.#metadata;
+  }
+
+  get log(): Logger {
+    this.#log ??= this.#step.log.child({ request_id: this.facts.requestId });
+    return this.#log;
+  }
+
+  get signal(): AbortSignal {
+    return this.facts.signal();
+  }
+
+  /** Makes what the hook wrote visible to the hooks after it. */
+  commit(): void {
+    if (this.#metadata !== undefined) this.facts.metadata = this.#metadata;
+  }
+}
+
+/** The context of one run of `onRequest`. */
+export class RequestHookContext extends HookContext implements RequestContext {
+  readonly #request: RequestMessage;
+
+  constructor(facts: ExchangeFacts, step: Step, request: RequestMessage) {
+    super(facts, step);
+    this.#request = request;
+  }
+
+  get method(): string {
+    return this.#request.method;
+  }
+
+  get path(): string {
+    return normalisePath(this.rawPath);
+  }
+
+  get rawPath(): string {
+    const { path } = this.#request;
+    const mark = path.indexOf("?");
+    return mark === -1 ? path : path.slice(0, mark);
+  }
+
+  get query(): URLSearchParams {
+    const { path } = this.#request;
+    const mark = path.indexOf("?");
+    return new URLSearchParams(mark === -1 ? "" : path.slice(mark + 1));
+  }
+
+  get authority(): string {
+    return this.#request.authority;
+  }
+
+  get scheme(): string {
+    return this.#request.scheme;
+  }
+
+  get headers(): HeadersView {
+    return this.#request.headers;
+  }
+
+  get original(): OriginalRequest {
+    return this.#request.original;
+  }
+
+  get client(): Client {
+    return this.#request.client;
+  }
+
+  get attributes(): Attributes {
+    return this.#request.attributes;
+  }
+
+  get body(): Uint8Array | null {
+    return null;
+  }
+
+  text(): string | null {
+    return null;
+  }
+
+  json(): unknown {
+    return null;
+  }
+}
+
+/** The context of one run of `onResponse`. */
+export class ResponseHookContext extends HookContext implements ResponseContext {
+  readonly request: RequestView;
+  readonly denied: boolean;
+  readonly #response: ResponseMessage;
+
+  constructor(
+    facts: ExchangeFacts,
+    step: Step,
+    messages: { request: RequestMessage; response: ResponseMessage; denied: boolean },
+  ) {
+    super(facts, step);
+    this.request = new RequestHookContext(facts, step, messages.request);
+    this.#response = messages.response;
+    this.denied = messages.denied;
+  }
+
+  get status(): number {
+    return this.#response.status;
+  }
+
+  get headers(): HeadersView {
+    return this.#response.headers;
+  }
+
+  get body(): Uint8Array | null {
+    return null;
+  }
+
+  text(): string | null {
+    return null;
+  }
+
+  json(): unknown {
+    return null;
+  }
+}
+
+/** The context of `onEnd`. */
+export class EndHookContext extends HookContext implements EndContext {
+  readonly outcome: Outcome;
+  readonly reason: string;
+
+  constructor(facts: ExchangeFacts, step: Step, end: { outcome: Outcome; reason: string }) {
+    super(facts, step);
+    this.outcome = end.outcome;
+    this.reason = end.reason;
+  }
+}

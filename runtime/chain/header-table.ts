@@ -1,0 +1,143 @@
+import type { HeadersView } from "@policy-engine/sdk";
+
+const decoder = new TextDecoder();
+const encoder = new TextEncoder();
+
+/** One header line. Text is made from bytes, and bytes from text, only when someone asks. */
+export class HeaderLine {
+  readonly name: string;
+  #text: string | undefined;
+  #bytes: Uint8Array | undefined;
+
+  constructor(name: string, value: Uint8Array | string) {
+    this.name = name;
+    if (typeof value === "string") this.#text = value;
+    else this.#bytes = value;
+  }
+
+  get text(): string {
+    this.#text ??= decoder.decode(this.#bytes);
+    return this.#text;
+  }
+
+  get bytes(): Uint8Array {
+    this.#bytes ??= encoder.encode(this.#text);
+    return this.#bytes;
+  }
+}
+
+/** What Envoy must do to a header: overwrite it, add a line to it, or take it away. */
+export type HeaderEdit =
+  | { readonly kind: "overwrite" | "append"; readonly name: string; readonly value: Uint8Array }
+  | { readonly kind: "remove"; readonly name: string };
+
+/**
+ * The headers of one message: as policies left them, and as Envoy still holds them. Pseudo-headers live
+ * elsewhere. Names are lower case on the inside; lookups scan the lines, which beats a map for the
+ * few dozen headers of a usual message.
+ */
+export class HeaderTable implements HeadersView {
+  #lines: readonly HeaderLine[];
+  #held: readonly HeaderLine[];
+  #touched: Set<string> | undefined;
+
+  constructor(lines: readonly HeaderLine[]) {
+    this.#lines = lines;
+    this.#held = lines;
+  }
+
+  get(name: string): string | undefined {
+    const key = name.toLowerCase();
+    let joined: string | undefined;
+    for (const line of this.#lines) {
+      if (line.name !== key) continue;
+      joined = joined === undefined ? line.text : `${joined}${key === "cookie" ? "; " : ", "}${line.text}`;
+    }
+    return joined;
+  }
+
+  getAll(name: string): readonly string[] {
+    return this.#named(name).map((line) => line.text);
+  }
+
+  getBytes(name: string): readonly Uint8Array[] {
+    // Copies: a policy that writes into one must not change what is sent.
+    return this.#named(name).map((line) => line.bytes.slice());
+  }
+
+  has(name: string): boolean {
+    const key = name.toLowerCase();
+    return this.#lines.some((line) => line.name === key);
+  }
+
+  *entries(): IterableIterator<[string, string]> {
+    for (const line of this.#lines) yield [line.name, line.text];
+  }
+
+  /** The lines in order, for whoever sends them all. */
+  lines(): readonly HeaderLine[] {
+    return this.#lines;
+  }
+
+  /** Takes a header away. The name is lower case. */
+  remove(name: string): void {
+    this.#touch(name);
+    this.#lines = this.#lines.filter((line) => line.name !== name);
+  }
+
+  /** Replaces every line of a header. The name is lower case. */
+  set(name: string, values: readonly string[]): void {
+    this.#touch(name);
+    const kept = this.#lines.filter((line) => line.name !== name);
+    for (const value of values) kept.push(new HeaderLine(name, value));
+    this.#lines = kept;
+  }
+
+  /** Adds lines to a header. The name is lower case. */
+  append(name: string, values: readonly string[]): void {
+    this.#touch(name);
+    this.#lines = [...this.#lines, ...values.map((value) => new HeaderLine(name, value))];
+  }
+
+  /** The difference between what policies left and what Envoy holds, header by header. */
+  edits(): HeaderEdit[] {
+    const edits: HeaderEdit[] = [];
+    for (const name of this.#touched ?? []) {
+      const held = this.#held.filter((line) => line.name === name);
+      const wanted = this.#lines.filter((line) => line.name === name);
+      if (sameLines(held, wanted)) continue;
+      if (wanted.length === 0) edits.push({ kind: "remove", name });
+      for (const [index, line] of wanted.entries()) {
+        edits.push({ kind: index === 0 ? "overwrite" : "append", name, value: line.bytes });
+      }
+    }
+    return edits;
+  }
+
+  /** Notes that Envoy has been told of every edit so far. */
+  settle(): void {
+    this.#held = this.#lines;
+    this.#touched = undefined;
+  }
+
+  #named(name: string): HeaderLine[] {
+    const key = name.toLowerCase();
+    return this.#lines.filter((line) => line.name === key);
+  }
+
+  #touch(name: string): void {
+    this.#touched ??= new Set();
+    this.#touched.add(name);
+  }
+}
+
+function sameLines(a: readonly HeaderLine[], b: readonly HeaderLine[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((line, index) => line === b[index] || sameBytes(line.bytes, b[index]!.bytes))
+  );
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}
