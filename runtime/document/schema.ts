@@ -3,9 +3,9 @@ export interface SchemaIssue {
   /** JSON pointer into the value. */
   readonly pointer: string;
   readonly message: string;
-  readonly hint?: string;
+  readonly hint?: string | undefined;
   /** Whether the key is at fault instead of the value. */
-  readonly at?: "key" | "value";
+  readonly at?: "key" | "value" | undefined;
 }
 
 export interface CompiledSchema {
