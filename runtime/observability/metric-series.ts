@@ -82,9 +82,11 @@ export class Buckets implements Histogram, Sample {
   }
 
   observe(value: number): void {
+    // One of these would make the sum useless for ever.
+    if (Number.isNaN(value)) return;
     const bounds = this.#bounds;
     let index = 0;
-    while (index < bounds.length && !(value <= bounds[index]!)) index++;
+    while (index < bounds.length && value > bounds[index]!) index++;
     this.#counts[index]!++;
     this.#sum += value;
   }
