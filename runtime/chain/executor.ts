@@ -20,10 +20,12 @@ import {
   ResponseMessage,
 } from "./messages.ts";
 
+/** Visible ASCII of a length that no honest id exceeds: a client may send it, and logs repeat it. */
+const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
+
 /** What an exchange begins with. */
 export interface ExchangeSettings {
   readonly chain: Chain;
-  readonly requestId: string;
   /** The request, as far as Envoy sent it. */
   readonly request: ReceivedRequest;
   readonly log: EngineLogger;
@@ -37,7 +39,6 @@ type HookResult = RequestResult | ResponseResult;
 /** See the head of the file. The caller runs the phases, sends what came out, and ends it once. */
 export class Exchange implements ExchangeFacts {
   readonly chain: Chain;
-  readonly requestId: string;
   readonly route: string;
   readonly request: RequestMessage;
   /** Set when the response begins. */
@@ -50,18 +51,27 @@ export class Exchange implements ExchangeFacts {
   readonly #log: EngineLogger;
   #requestCursor = 0;
   #responseCursor = 0;
+  #requestId: string | undefined;
   #abort: AbortController | undefined;
   /** Steps that want to hear of the end. */
   #started: Set<Step> | undefined;
   #ended = false;
 
-  constructor({ chain, requestId, request, log }: ExchangeSettings) {
+  constructor({ chain, request, log }: ExchangeSettings) {
     this.chain = chain;
-    this.requestId = requestId;
     this.route = chain.route;
     this.request = new RequestMessage(request);
     this.metadata = chain.metadata;
     this.#log = log;
+  }
+
+  /** Envoy's `x-request-id`, or one of our own where that is missing or unfit for a log. */
+  get requestId(): string {
+    if (this.#requestId === undefined) {
+      const given = this.request.original.headers.get("x-request-id");
+      this.#requestId = given !== undefined && REQUEST_ID.test(given) ? given : crypto.randomUUID();
+    }
+    return this.#requestId;
   }
 
   /** Whether every request step has run. */
@@ -179,7 +189,7 @@ export class Exchange implements ExchangeFacts {
   #settle(result: HookResult, { step, phase, context, startedAt }: HookRun): void {
     step.metrics.duration.observe((performance.now() - startedAt) / 1000);
     // Nobody waits for a late result: what the hook wrote and wanted is dropped.
-    if (this.#ended) return;
+    if (this.#tooLate(phase)) return;
     if (!isImmediateResponse(result)) {
       if (result !== undefined) this.#apply(phase, checkObject(result));
       step.metrics.passed.inc();
@@ -193,13 +203,18 @@ export class Exchange implements ExchangeFacts {
     context.commit();
   }
 
+  /** Whether the exchange was over, or refused, before the hook returned. */
+  #tooLate(phase: Phase): boolean {
+    return this.#ended || (phase !== "denial" && this.denial !== undefined);
+  }
+
   #apply(phase: Phase, changes: object): void {
     if (phase === "request") applyRequestChanges(this.request, changes, this.dynamicMetadata);
     else applyResponseChanges(this.denial?.response ?? this.response!, changes, this.dynamicMetadata);
   }
 
   #fail(step: Step, phase: Phase, cause: unknown): void {
-    if (this.#ended) return;
+    if (this.#tooLate(phase)) return;
     const hook = phase === "request" ? "onRequest" : "onResponse";
     const errorId = newErrorId();
     step.metrics.failed.inc();

@@ -1,0 +1,217 @@
+// One ext_proc stream, which is one HTTP exchange. Messages go through the table in phases.ts, the chain decides,
+// and exactly one answer goes back for each message, until nothing more is wanted and the stream ends.
+import { engineDenial, newErrorId, type ReasonCode } from "../chain/denial.ts";
+import { Exchange } from "../chain/executor.ts";
+import type { Snapshot } from "../config/snapshot.ts";
+import type { EngineMetrics } from "../observability/engine-metrics.ts";
+import type { EngineLogger } from "../observability/log.ts";
+import type { IncomingStream, OutgoingStream, StreamMetadata } from "../transport/transport.ts";
+import { EnvoyMessage } from "./codec.ts";
+import { PARTS, PHASES, type Phase } from "./phases.ts";
+import { type RoutingConfig, routeExchange } from "./routes.ts";
+import { continueAnswer, immediateAnswer, requestAnswer, responseAnswer } from "./translator.ts";
+
+/** How many messages may come before their turn. Envoy has one a direction in flight, or a few body chunks. */
+const MAX_WAITING = 64;
+
+/** What all streams of an engine share. */
+export interface StreamContext {
+  /** The snapshot of this moment; undefined before the first. */
+  readonly store: { readonly current: Snapshot | undefined };
+  readonly config: RoutingConfig;
+  readonly log: EngineLogger;
+  readonly metrics: EngineMetrics;
+}
+
+type Direction = "request" | "response";
+
+/** See the head of the file. */
+export class ExchangeStream implements IncomingStream {
+  readonly #context: StreamContext;
+  readonly #metadata: StreamMetadata;
+  readonly #out: OutgoingStream;
+  readonly #phase: Record<Direction, Phase> = { request: "idle", response: "idle" };
+  /** Messages of a direction whose steps are running. */
+  readonly #waiting: EnvoyMessage[] = [];
+  /** Envoy neither waits for nor wants answers: the chain runs, and nothing is sent. */
+  #observed = false;
+  #halfClosed = false;
+  /** The last answer is decided; messages that still come are not looked at. */
+  #closing = false;
+  #finished = false;
+  /** Pinned from the first message to the end. */
+  #snapshot: Snapshot | undefined;
+  #exchange: Exchange | undefined;
+  #route = "";
+  /** Time spent on the messages, without the waits between them. */
+  #seconds = 0;
+
+  constructor(context: StreamContext, stream: { metadata: StreamMetadata; out: OutgoingStream }) {
+    this.#context = context;
+    this.#metadata = stream.metadata;
+    this.#out = stream.out;
+    context.metrics.streamsActive.inc();
+  }
+
+  message(bytes: Uint8Array): void {
+    if (this.#closing) return;
+    const startedAt = performance.now();
+    try {
+      const message = new EnvoyMessage(bytes);
+      if (this.#exchange === undefined) this.#begin(message);
+      else this.#receive(message, this.#exchange);
+    } catch (cause) {
+      this.#breakOff(cause);
+    }
+    this.#seconds += (performance.now() - startedAt) / 1000;
+  }
+
+  halfClose(): void {
+    this.#halfClosed = true;
+    // What runs still gets its answer: to end well without one would let the request pass.
+    if (!this.#running()) this.#end("cancelled");
+  }
+
+  cancel(): void {
+    this.#end("cancelled");
+  }
+
+  /** Takes the stream's first message: pins the snapshot and finds the chain. */
+  #begin(message: EnvoyMessage): void {
+    const { config, store } = this.#context;
+    this.#observed = message.observed;
+    this.#snapshot = store.current;
+    this.#snapshot?.retain();
+    const routing = routeExchange(
+      { metadata: this.#metadata, message },
+      { snapshot: this.#snapshot, config },
+    );
+    this.#route = routing.route;
+    if (routing.kind === "refuse") return this.#refuseUnrouted(routing.reason, message);
+    if (message.kind === undefined) return this.#refuseUnrouted("out_of_order", message);
+    if (routing.kind === "pass") {
+      this.#send(continueAnswer(message.kind));
+      return this.#end("answered");
+    }
+    this.#exchange = new Exchange({
+      chain: routing.chain,
+      request: message.request(),
+      log: this.#context.log,
+    });
+    if (message.fullDuplex) {
+      return this.#refuse(
+        "unsupported_body_mode",
+        "Envoy is set to full duplex bodies, use BUFFERED or NONE",
+      );
+    }
+    this.#receive(message, this.#exchange);
+  }
+
+  #receive(message: EnvoyMessage, exchange: Exchange): void {
+    const { kind } = message;
+    if (kind === undefined) return this.#refuse("out_of_order", "Envoy sent a message of an unknown kind");
+    const [direction, part] = PARTS[kind];
+    const [action, next] = PHASES[this.#phase[direction]][part];
+    this.#phase[direction] = next;
+    switch (action) {
+      case "run":
+        if (direction === "request") return this.#answerAfter("request", exchange.runRequest());
+        if (exchange.requestDone)
+          return this.#answerAfter("response", exchange.runResponse(message.response()));
+        return this.#refuse("out_of_order", "Envoy sent response_headers before every request step had run");
+      case "late":
+        if (exchange.chain[direction].length === 0) return this.#send(continueAnswer(kind));
+        return this.#refuse("out_of_order", `Envoy sent ${kind} without ${direction}_headers`);
+      case "continue":
+        return this.#send(continueAnswer(kind));
+      case "wait":
+        if (this.#waiting.length < MAX_WAITING) this.#waiting.push(message);
+        else this.#refuse("out_of_order", "Envoy sent more messages than it may before an answer");
+        return;
+      case "refuse":
+        return this.#refuse("out_of_order", `Envoy sent ${kind} out of order`);
+    }
+  }
+
+  /** Answers a direction's headers when its steps have run. */
+  #answerAfter(direction: Direction, pending: void | Promise<void>): void {
+    if (pending === undefined) return this.#answerHeaders(direction);
+    pending
+      .then(() => {
+        const startedAt = performance.now();
+        if (!this.#closing) this.#answerHeaders(direction);
+        this.#seconds += (performance.now() - startedAt) / 1000;
+      })
+      .catch((cause: unknown) => this.#breakOff(cause));
+  }
+
+  #answerHeaders(direction: Direction): void {
+    const exchange = this.#exchange!;
+    if (exchange.denial !== undefined) return this.#deny();
+    this.#phase[direction] = "open";
+    this.#send(direction === "request" ? requestAnswer(exchange) : responseAnswer(exchange));
+    if (direction === "response" || exchange.chain.response.length === 0) return this.#end("answered");
+    for (const message of this.#waiting.splice(0)) if (!this.#closing) this.#receive(message, exchange);
+    if (this.#halfClosed && !this.#running()) this.#end("cancelled");
+  }
+
+  /** Ends an exchange in which Envoy's messages would have made a step be skipped. */
+  #refuse(reason: ReasonCode, message: string): void {
+    this.#closing = true;
+    this.#context.metrics.protocolErrors(reason).inc();
+    const pending = this.#exchange!.refuse(500, reason, message);
+    if (pending === undefined) return this.#deny();
+    pending.then(() => this.#deny()).catch((cause: unknown) => this.#breakOff(cause));
+  }
+
+  /** Ends an exchange that has no chain. */
+  #refuseUnrouted(reason: ReasonCode, message: EnvoyMessage): void {
+    const errorId = newErrorId();
+    const { method } = message.request();
+    const status = reason === "out_of_order" ? 500 : 503;
+    this.#context.log.warn("Refused an exchange", { route: this.#route, reason, error_id: errorId });
+    this.#send(immediateAnswer(engineDenial(status, reason, { errorId }), { method }));
+    this.#end("answered", "failed");
+  }
+
+  #deny(): void {
+    const exchange = this.#exchange!;
+    if (this.#finished || exchange.denial === undefined) return;
+    this.#send(immediateAnswer(exchange.denial, { method: exchange.request.original.method, exchange }));
+    this.#end("answered");
+  }
+
+  /** Ends the exchange after a fault of the engine, or bytes that are no message. Never open. */
+  #breakOff(cause: unknown): void {
+    if (this.#finished) return;
+    const errorId = newErrorId();
+    const denial = engineDenial(500, "internal_error", { errorId });
+    if (this.#exchange !== undefined) this.#exchange.denial = denial;
+    const method = this.#exchange?.request.original.method ?? "";
+    this.#context.metrics.protocolErrors("internal_error").inc();
+    this.#context.log.error("Cannot process a message from Envoy", { error_id: errorId, error: cause });
+    this.#send(immediateAnswer(denial, { method }));
+    this.#end("answered", "failed");
+  }
+
+  #send(answer: Uint8Array): void {
+    if (!this.#observed) this.#out.send(answer);
+  }
+
+  #running(): boolean {
+    return this.#phase.request === "running" || this.#phase.response === "running" || this.#closing;
+  }
+
+  #end(how: "answered" | "cancelled", outcome: string = this.#exchange?.denial?.outcome ?? "passed"): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#closing = true;
+    const { metrics } = this.#context;
+    this.#out.end();
+    this.#exchange?.end(how);
+    this.#snapshot?.release();
+    metrics.streamsActive.dec();
+    metrics.requests(this.#route, how === "cancelled" ? "cancelled" : outcome).inc();
+    metrics.requestDuration(this.#route).observe(this.#seconds);
+  }
+}

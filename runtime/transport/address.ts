@@ -1,0 +1,62 @@
+import { access, chmod, constants, lstat, unlink } from "node:fs/promises";
+import { connect } from "node:net";
+import { dirname } from "node:path";
+
+/** Where a server listens. */
+export type Address =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+/**
+ * Reads `host:port`, `[v6]:port` or `unix:/absolute/path`.
+ * @throws {Error} If it is none of them.
+ */
+export function parseAddress(address: string): Address {
+  if (address.startsWith("unix:/")) return { kind: "unix", path: address.slice("unix:".length) };
+  const match = /^(\[[0-9A-Fa-f:.]+\]|[^:[\]/]+):(\d{1,5})$/.exec(address);
+  const port = Number(match?.[2]);
+  if (match?.[1] === undefined || port > 65535) {
+    throw new Error(`Cannot use address "${address}": host:port or unix:/absolute/path is needed`);
+  }
+  return { kind: "tcp", host: match[1], port };
+}
+
+/**
+ * Makes way for a Unix socket: removes the file of one that nobody listens on any more.
+ * @throws {Error} If somebody does, if the file is not a socket, or if its folder cannot be written to.
+ */
+export async function claimSocket(path: string): Promise<void> {
+  const folder = dirname(path);
+  await access(folder, constants.W_OK | constants.X_OK).catch((cause: unknown) => {
+    throw new Error(`Cannot listen on "unix:${path}": folder "${folder}" is missing or not writable`, { cause });
+  });
+  const stat = await lstat(path).catch(() => undefined);
+  if (stat === undefined) return;
+  if (!stat.isSocket())
+    throw new Error(`Cannot listen on "unix:${path}": the file exists and is not a socket`);
+  if (await isAlive(path)) throw new Error(`Cannot listen on "unix:${path}": another process listens there`);
+  await unlink(path);
+}
+
+/** Runs what makes a socket's file so that the file has mode 0600 from its first moment. */
+export async function withPrivateFiles<T>(path: string, make: () => Promise<T>): Promise<T> {
+  const before = process.umask(0o177);
+  try {
+    const made = await make();
+    await chmod(path, 0o600);
+    return made;
+  } finally {
+    process.umask(before);
+  }
+}
+
+function isAlive(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}

@@ -1,0 +1,125 @@
+// The transport on grpc-js. All that is gRPC's stays in this file.
+import * as grpc from "@grpc/grpc-js";
+import type { EngineLogger } from "../observability/log.ts";
+import { claimSocket, parseAddress, withPrivateFiles } from "./address.ts";
+import type { IncomingStream, OutgoingStream, StreamAcceptor, Transport } from "./transport.ts";
+
+/**
+ * Envoy resets every ext_proc stream at its end. The HTTP/2 server's guard against rapid resets would take that
+ * for an attack and close the connection after a thousand exchanges; the peer is a trusted Envoy.
+ */
+const NO_RESET_LIMIT = { streamResetBurst: 1e9, streamResetRate: 1e9 };
+/** Above what one Envoy opens (it limits itself), so that the limit is never what an exchange fails by. */
+const MAX_CONCURRENT_STREAMS = 1_000_000;
+
+/** What a gRPC server is made of. */
+export interface GrpcTransportSettings {
+  /** `host:port` or `unix:/absolute/path`. */
+  readonly address: string;
+  /** The acceptor of each bidirectional method, by its gRPC path. */
+  readonly services: Readonly<Record<string, StreamAcceptor>>;
+  /** The largest message taken, in bytes. */
+  readonly maxMessageBytes: number;
+  readonly log: EngineLogger;
+}
+
+/** A transport over cleartext HTTP/2 (h2c) on a TCP or a Unix socket; the socket's file has mode 0600. */
+export function createGrpcTransport(settings: GrpcTransportSettings): Transport {
+  const { log } = settings;
+  // What it says to standard error by itself, `listen` throws as well.
+  grpc.setLogger({ error: (...parts: unknown[]) => log.debug("grpc-js", { text: parts.join(" ") }) });
+  const server = new grpc.Server({
+    "grpc.max_concurrent_streams": MAX_CONCURRENT_STREAMS,
+    "grpc.max_receive_message_length": settings.maxMessageBytes,
+    "grpc.enable_channelz": 0,
+  });
+  // grpc-js has no option for it, but hands these to the HTTP/2 server that it makes when it binds.
+  Object.assign((server as unknown as { commonServerOptions: object }).commonServerOptions, NO_RESET_LIMIT);
+  for (const [path, accept] of Object.entries(settings.services)) {
+    server.register(path, serve(accept), identity, identity, "bidi");
+  }
+  return {
+    listen: () => listen(server, settings.address),
+    stop: (graceMs) => stop(server, graceMs),
+  };
+}
+
+async function listen(server: grpc.Server, address: string): Promise<string> {
+  const target = parseAddress(address);
+  if (target.kind === "unix") {
+    await claimSocket(target.path);
+    await withPrivateFiles(target.path, () => bind(server, address));
+    return address;
+  }
+  const port = await bind(server, address);
+  return `${target.host}:${port}`;
+}
+
+function bind(server: grpc.Server, address: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error, port) => {
+      if (error === null) resolve(port);
+      else reject(new Error(`Cannot listen on "${address}": ${causeOf(error)}`, { cause: error }));
+    });
+  });
+}
+
+/** grpc-js wraps the system's words in its own. */
+function causeOf({ message }: Error): string {
+  return /errors: \[(.+)\]$/.exec(message)?.[1] ?? message;
+}
+
+function stop(server: grpc.Server, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const force = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, graceMs);
+    server.tryShutdown(() => {
+      clearTimeout(force);
+      resolve();
+    });
+  });
+}
+
+function serve(accept: StreamAcceptor): grpc.handleBidiStreamingCall<Buffer, Buffer> {
+  return (call) => {
+    let open = true;
+    const out: OutgoingStream = {
+      send: (message) => {
+        if (open) call.write(toBuffer(message));
+      },
+      end: () => {
+        if (open) call.end();
+        open = false;
+      },
+      fail: (message) => {
+        if (open) call.emit("error", { code: grpc.status.INTERNAL, details: message });
+        open = false;
+      },
+    };
+    const stream: IncomingStream = accept({ get: (name) => textOf(call.metadata.get(name)[0]) }, out);
+    call.on("data", (message: Buffer) => stream.message(message));
+    call.on("end", () => stream.halfClose());
+    // Comes for every stream, also for those that ended well.
+    call.on("cancelled", () => {
+      open = false;
+      stream.cancel();
+    });
+    // The peer's doing: a message over the limit, a broken frame. gRPC has answered it already.
+    call.on("error", () => stream.cancel());
+  };
+}
+
+/** grpc-js wants a Buffer from a serialiser; both ways the bytes are the message. */
+function identity(message: Buffer): Buffer {
+  return message;
+}
+
+function toBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function textOf(value: grpc.MetadataValue | undefined): string | undefined {
+  return value === undefined ? undefined : value.toString();
+}

@@ -1,0 +1,42 @@
+// The door between the engine and whatever carries its messages: bytes of one message in, bytes of one answer
+// out. Nothing behind it knows of gRPC, nothing in front of it knows what the bytes mean.
+
+/** What the peer sent with the opening of a stream, by lower-case name. */
+export interface StreamMetadata {
+  get(name: string): string | undefined;
+}
+
+/** The sending side of a stream. Calls after `end`, `fail` or the peer's cancellation do nothing. */
+export interface OutgoingStream {
+  /** Sends one message. */
+  send(message: Uint8Array): void;
+  /** Ends the stream well. */
+  end(): void;
+  /** Ends the stream with an internal error; the text is for the peer. */
+  fail(message: string): void;
+}
+
+/** The receiving side of a stream, called in order. */
+export interface IncomingStream {
+  /** One whole message. The bytes belong to the receiver. */
+  message(bytes: Uint8Array): void;
+  /** The peer sends no more, but still listens. */
+  halfClose(): void;
+  /** The peer is gone. Called once, for streams that ended well too. */
+  cancel(): void;
+}
+
+/** Called for each stream that a peer opens. */
+export type StreamAcceptor = (metadata: StreamMetadata, out: OutgoingStream) => IncomingStream;
+
+/** A server of streams. */
+export interface Transport {
+  /**
+   * Begins to listen.
+   * @returns The address, with the real port where 0 was asked for.
+   * @throws {Error} If it cannot: one message that names the address and the cause.
+   */
+  listen(): Promise<string>;
+  /** Takes no more streams, lets those in flight finish for so long, then ends them. */
+  stop(graceMs: number): Promise<void>;
+}
