@@ -1,0 +1,41 @@
+BIN := node_modules/.bin
+BUN := $(BIN)/bun
+# npm writes this file last: it is older than the lock file when there is something to install.
+INSTALLED := node_modules/.package-lock.json
+
+.DEFAULT_GOAL := help
+.PHONY: help install build show-imports demo test test-long ok generate clean
+
+help: ## Show what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Install the pinned toolchain (done by the other targets where needed)
+
+$(INSTALLED): package.json package-lock.json
+	npm ci --no-audit --no-fund
+	@touch $@
+
+build: $(INSTALLED) ## Compile the example policies and the engine into dist/policy-engine
+	$(BIN)/policy-builder build --manifest examples/policy-manifest.yaml --output dist
+
+show-imports: $(INSTALLED) ## Print the registry that the builder generates for the example policies
+	@$(BIN)/policy-builder show-imports --manifest examples/policy-manifest.yaml
+
+demo: $(INSTALLED) ## Send requests through a real Envoy and the compiled engine, and show each decision
+	@$(BUN) scripts/demo.ts
+
+test: $(INSTALLED) ## Run every test, also those through the real Envoy
+	@$(BUN) scripts/test.ts
+
+test-long: $(INSTALLED) ## Run the model and the soak for longer
+	@$(BUN) scripts/test-long.ts
+
+ok: $(INSTALLED) ## Run every static check
+	@$(BUN) scripts/ok.ts
+
+generate: $(INSTALLED) ## Write generated code again: protobuf and the parameter types of the example policies
+	$(BIN)/buf generate
+	$(BIN)/policy-builder types --manifest examples/policy-manifest.yaml
+
+clean: ## Remove what was built and fetched
+	rm -rf dist .cache

@@ -1,0 +1,50 @@
+/**
+ * Runs every test, also those through the real Envoy, and ends with one line: `N passed, N failed, N skipped`.
+ * Arguments go to `bun test`.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+export interface Totals {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+/** Runs `bun test` in a folder; what it prints goes straight on. */
+export async function runTests(folder: string, args: readonly string[] = []): Promise<Totals> {
+  const work = await mkdtemp(join(tmpdir(), "policy-engine-test-"));
+  try {
+    const report = join(work, "junit.xml");
+    const child = Bun.spawn(
+      [process.execPath, "test", "--reporter=junit", `--reporter-outfile=${report}`, ...args],
+      { cwd: folder, stdin: "ignore", stdout: "inherit", stderr: "inherit" },
+    );
+    const code = await child.exited;
+    const file = Bun.file(report);
+    return totalsOf((await file.exists()) ? await file.text() : "", code);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** Sums a JUnit report. A run that failed without a failed test, or ran none, counts as one failure. */
+export function totalsOf(report: string, exitCode: number): Totals {
+  const root = /<testsuites [^>]*>/.exec(report)?.[0] ?? "";
+  const [tests, failures, skipped] = ["tests", "failures", "skipped"].map((name) =>
+    Number(new RegExp(` ${name}="(\\d+)"`).exec(root)?.[1] ?? 0),
+  ) as [number, number, number];
+  const wrong = exitCode !== 0 || tests === 0;
+  return {
+    passed: tests - failures - skipped,
+    failed: failures === 0 && wrong ? 1 : failures,
+    skipped,
+  };
+}
+
+if (import.meta.main) {
+  const { passed, failed, skipped } = await runTests(resolve(import.meta.dir, ".."), process.argv.slice(2));
+  console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+  if (failed > 0) process.exitCode = 1;
+}

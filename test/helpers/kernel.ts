@@ -1,0 +1,217 @@
+// Drives the kernel without a socket: messages as Envoy would encode them go in, answers come out decoded.
+import { create, fromBinary, type JsonObject, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import type { Policy } from "@policy-engine/sdk";
+import type { Chain } from "../../runtime/chain/chain.ts";
+import { compileChain } from "../../runtime/chain/compile.ts";
+import type { Snapshot } from "../../runtime/config/snapshot.ts";
+import {
+  ProcessingRequestSchema,
+  type ProcessingResponse,
+  ProcessingResponseSchema,
+} from "../../runtime/gen/envoy/service/ext_proc/v3/external_processor_pb.ts";
+import type { MessageKind } from "../../runtime/kernel/phases.ts";
+import { createProcessor } from "../../runtime/kernel/processor.ts";
+import type { RoutingConfig } from "../../runtime/kernel/routes.ts";
+import { createEngineMetrics } from "../../runtime/observability/engine-metrics.ts";
+import { createLogger } from "../../runtime/observability/log.ts";
+import type { PolicyDefinition } from "../../runtime/policy/definition.ts";
+import type { IncomingStream } from "../../runtime/transport/transport.ts";
+
+/** Headers as pairs; a value may be bytes that are no text. */
+export type HeaderPairs = readonly (readonly [string, string | Uint8Array])[];
+
+/** A policy at a place of a chain in a test. */
+export interface TestStep {
+  readonly name?: string;
+  readonly policy: Policy;
+  readonly appliesToDenials?: boolean;
+}
+
+type RequestInit = MessageInitShape<typeof ProcessingRequestSchema>;
+
+const CASES = {
+  request_headers: "requestHeaders",
+  request_body: "requestBody",
+  request_trailers: "requestTrailers",
+  response_headers: "responseHeaders",
+  response_body: "responseBody",
+  response_trailers: "responseTrailers",
+} as const;
+
+/** A GET for `/`, as Envoy's first message shows it. */
+export const GET: HeaderPairs = [
+  [":method", "GET"],
+  [":scheme", "http"],
+  [":authority", "example.test"],
+  [":path", "/"],
+];
+
+/** The bytes of a message from Envoy. */
+export function envoyMessage(
+  kind: MessageKind,
+  options: { headers?: HeaderPairs; endOfStream?: boolean; body?: string; extra?: RequestInit } = {},
+): Uint8Array {
+  const { headers = [], endOfStream = false, body = "", extra = {} } = options;
+  const lines = headers.map(([key, value]) => ({ key, rawValue: Buffer.from(value as string) }));
+  const value = kind.endsWith("headers")
+    ? { headers: { headers: lines }, endOfStream }
+    : kind.endsWith("body")
+      ? { body: Buffer.from(body), endOfStream }
+      : { trailers: { headers: lines } };
+  const request = { case: CASES[kind], value } as NonNullable<RequestInit["request"]>;
+  return toBinary(ProcessingRequestSchema, create(ProcessingRequestSchema, { ...extra, request }));
+}
+
+/** A chain of test policies, compiled as the engine compiles it. */
+export function testChain(
+  steps: readonly TestStep[],
+  options: { route?: string; responseOrder?: "listed" | "reversed"; metadata?: Record<string, string> } = {},
+): Chain {
+  const { route = "test", responseOrder = "listed", metadata = {} } = options;
+  const instances = steps.map(({ name, policy, appliesToDenials = false }, index) => ({
+    definition: definition(name ?? `step-${index}`, appliesToDenials),
+    policy,
+    log: SILENT,
+    close: () => Promise.resolve(),
+  }));
+  return compileChain({ route, instances, responseOrder, metadata, metrics: createEngineMetrics() });
+}
+
+/** An engine's kernel with one route, `test`, unless told otherwise. */
+export class KernelDriver {
+  readonly metrics = createEngineMetrics();
+  readonly #routes: ReadonlyMap<string, Chain | "unavailable">;
+  readonly #config: RoutingConfig;
+  readonly #ready: boolean;
+  /** How many streams hold the snapshot. */
+  retained = 0;
+
+  constructor(
+    routes: Chain | Record<string, Chain | "unavailable">,
+    options: Partial<RoutingConfig> & { ready?: boolean } = {},
+  ) {
+    const { ready = true, ...config } = options;
+    this.#routes =
+      "steps" in routes && Array.isArray(routes.steps)
+        ? new Map([["test", routes as Chain]])
+        : new Map(Object.entries(routes as Record<string, Chain | "unavailable">));
+    this.#config = { onUnknownRoute: "allow", onMissingRouteKey: "deny", ...config };
+    this.#ready = ready;
+  }
+
+  /** Opens a stream. `route` is the gRPC metadata; null leaves it out. */
+  open(route: string | null = "test"): DrivenStream {
+    const snapshot: Pick<Snapshot, "lookup" | "retain" | "release"> = {
+      lookup: (key) => {
+        const state = this.#routes.get(key);
+        if (state === undefined) return undefined;
+        return state === "unavailable" ? { kind: "unavailable" } : { kind: "chain", chain: state };
+      },
+      retain: () => void this.retained++,
+      release: () => void this.retained--,
+    };
+    const accept = createProcessor({
+      store: { current: this.#ready ? (snapshot as Snapshot) : undefined },
+      config: this.#config,
+      log: SILENT,
+      metrics: this.metrics,
+    });
+    const stream = new DrivenStream();
+    stream.incoming = accept(
+      { get: (name) => (name === "x-route-name" ? (route ?? undefined) : undefined) },
+      {
+        send: (bytes) => stream.sent(bytes),
+        end: () => void (stream.ended = true),
+        fail: () => void (stream.failed = true),
+      },
+    );
+    return stream;
+  }
+}
+
+/** One stream, seen from Envoy's side. */
+export class DrivenStream {
+  incoming!: IncomingStream;
+  readonly answers: ProcessingResponse[] = [];
+  ended = false;
+  failed = false;
+  /** Sent after the end or after an immediate response: Envoy would answer 500. */
+  stray = 0;
+
+  sent(bytes: Uint8Array): void {
+    if (this.ended || this.failed || this.last?.response.case === "immediateResponse") this.stray++;
+    this.answers.push(fromBinary(ProcessingResponseSchema, bytes));
+  }
+
+  get last(): ProcessingResponse | undefined {
+    return this.answers.at(-1);
+  }
+
+  /** Sends a message; asynchronous hooks may still be running when it returns. */
+  send(kind: MessageKind, options: Parameters<typeof envoyMessage>[1] = {}): this {
+    const headers =
+      options.headers ??
+      (kind === "request_headers" ? GET : kind === "response_headers" ? [[":status", "200"] as const] : []);
+    this.incoming.message(envoyMessage(kind, { ...options, headers }));
+    return this;
+  }
+
+  /** What the last answer tells Envoy to do to headers: `-name`, `name=value`, `name+=value`. */
+  get edits(): string[] {
+    const { response } = this.last ?? {};
+    const mutation =
+      response?.case === "immediateResponse"
+        ? response.value.headers
+        : response?.case === "requestHeaders" || response?.case === "responseHeaders"
+          ? response.value.response?.headerMutation
+          : undefined;
+    return [
+      ...(mutation?.removeHeaders ?? []).map((name) => `-${name}`),
+      ...(mutation?.setHeaders ?? []).map(
+        ({ header, append }) =>
+          `${header?.key}${append === true ? "+=" : "="}${Buffer.from(header?.rawValue ?? []).toString("latin1")}`,
+      ),
+    ];
+  }
+
+  /** Status, body and details of an immediate response. */
+  get denial(): { status: number; body: string; details: string; grpcStatus?: number } | undefined {
+    const { response } = this.last ?? {};
+    if (response?.case !== "immediateResponse") return undefined;
+    const { status, body, details, grpcStatus } = response.value;
+    return {
+      status: status?.code ?? 0,
+      body: Buffer.from(body).toString(),
+      details,
+      ...(grpcStatus && { grpcStatus: grpcStatus.status }),
+    };
+  }
+
+  get dynamicMetadata(): JsonObject | undefined {
+    return this.last?.dynamicMetadata;
+  }
+}
+
+/** Lets promises that are ready run. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+}
+
+export const SILENT = createLogger({ level: "error", format: "json", write: () => {} });
+
+function definition(name: string, appliesToDenials: boolean): PolicyDefinition {
+  return {
+    name,
+    version: "v1.0.0",
+    description: "",
+    sdk: undefined,
+    supportsRequestPhase: undefined,
+    supportsResponsePhase: undefined,
+    requiresRequestBody: "none",
+    requiresResponseBody: "none",
+    failureMode: "closed",
+    conditionError: "skip",
+    appliesToDenials,
+    parameters: { type: "object" },
+  };
+}
