@@ -59,7 +59,10 @@ export function envoyMessage(
       ? { body: Buffer.from(body), endOfStream }
       : { trailers: { headers: lines } };
   const request = { case: CASES[kind], value } as NonNullable<RequestInit["request"]>;
-  return toBinary(ProcessingRequestSchema, create(ProcessingRequestSchema, { ...extra, request }));
+  return toBinary(
+    ProcessingRequestSchema,
+    create(ProcessingRequestSchema, { ...extra, request } as RequestInit),
+  );
 }
 
 /** A chain of test policies, compiled as the engine compiles it. */
@@ -121,8 +124,12 @@ export class KernelDriver {
       { get: (name) => (name === "x-route-name" ? (route ?? undefined) : undefined) },
       {
         send: (bytes) => stream.sent(bytes),
-        end: () => void (stream.ended = true),
-        fail: () => void (stream.failed = true),
+        end: () => {
+          stream.ended = true;
+        },
+        fail: () => {
+          stream.failed = true;
+        },
       },
     );
     return stream;
