@@ -1,7 +1,7 @@
 // The transport on grpc-js. All that is gRPC's stays in this file.
 import * as grpc from "@grpc/grpc-js";
 import type { EngineLogger } from "../observability/log.ts";
-import { claimSocket, parseAddress, withPrivateFiles } from "./address.ts";
+import { claimSocket, formatAddress, type ListenAddress, withPrivateFiles } from "./listen-address.ts";
 import type { IncomingStream, OutgoingStream, StreamAcceptor, Transport } from "./transport.ts";
 
 /**
@@ -14,8 +14,7 @@ const MAX_CONCURRENT_STREAMS = 1_000_000;
 
 /** What a gRPC server is made of. */
 export interface GrpcTransportSettings {
-  /** `host:port` or `unix:/absolute/path`. */
-  readonly address: string;
+  readonly address: ListenAddress;
   /** The acceptor of each bidirectional method, by its gRPC path. */
   readonly services: Readonly<Record<string, StreamAcceptor>>;
   /** The largest message taken, in bytes. */
@@ -44,15 +43,14 @@ export function createGrpcTransport(settings: GrpcTransportSettings): Transport 
   };
 }
 
-async function listen(server: grpc.Server, address: string): Promise<string> {
-  const target = parseAddress(address);
-  if (target.kind === "unix") {
-    await claimSocket(target.path);
-    await withPrivateFiles(target.path, () => bind(server, address));
-    return address;
+async function listen(server: grpc.Server, address: ListenAddress): Promise<string> {
+  if (address.kind === "unix") {
+    await claimSocket(address.path);
+    await withPrivateFiles(address.path, () => bind(server, formatAddress(address)));
+    return formatAddress(address);
   }
-  const port = await bind(server, address);
-  return `${target.host}:${port}`;
+  const port = await bind(server, formatAddress(address));
+  return formatAddress({ ...address, port });
 }
 
 function bind(server: grpc.Server, address: string): Promise<number> {

@@ -3,22 +3,15 @@ import { connect } from "node:net";
 import { dirname } from "node:path";
 
 /** Where a server listens. */
-export type Address =
+export type ListenAddress =
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
   | { readonly kind: "unix"; readonly path: string };
 
-/**
- * Reads `host:port`, `[v6]:port` or `unix:/absolute/path`.
- * @throws {Error} If it is none of them.
- */
-export function parseAddress(address: string): Address {
-  if (address.startsWith("unix:/")) return { kind: "unix", path: address.slice("unix:".length) };
-  const match = /^(\[[0-9A-Fa-f:.]+\]|[^:[\]/]+):(\d{1,5})$/.exec(address);
-  const port = Number(match?.[2]);
-  if (match?.[1] === undefined || port > 65535) {
-    throw new Error(`Cannot use address "${address}": host:port or unix:/absolute/path is needed`);
-  }
-  return { kind: "tcp", host: match[1], port };
+/** The address as people write it: `host:port`, `[v6]:port` or `unix:/path`. */
+export function formatAddress(address: ListenAddress): string {
+  if (address.kind === "unix") return `unix:${address.path}`;
+  const { host, port } = address;
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /**
@@ -28,7 +21,9 @@ export function parseAddress(address: string): Address {
 export async function claimSocket(path: string): Promise<void> {
   const folder = dirname(path);
   await access(folder, constants.W_OK | constants.X_OK).catch((cause: unknown) => {
-    throw new Error(`Cannot listen on "unix:${path}": folder "${folder}" is missing or not writable`, { cause });
+    throw new Error(`Cannot listen on "unix:${path}": folder "${folder}" is missing or not writable`, {
+      cause,
+    });
   });
   const stat = await lstat(path).catch(() => undefined);
   if (stat === undefined) return;
