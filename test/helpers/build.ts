@@ -3,6 +3,8 @@ import { join, resolve } from "node:path";
 import { Child } from "./child.ts";
 
 export const PROJECT = resolve(import.meta.dir, "../..");
+/** What a suite that needs the executable allows for its `beforeAll`: it may have to be compiled first. */
+export const BUILD_TIMEOUT_MS = 240_000;
 const CACHE = join(PROJECT, ".cache/test-engine");
 /** Everything an executable is made from. */
 const SOURCES = ["runtime", "sdk", "builder", "templates", "test/policies", "examples/policies"];
