@@ -1,0 +1,125 @@
+import type { LogLevel } from "@policy-engine/sdk";
+import type { LogFormat } from "../observability/log.ts";
+import type { Address } from "./address.ts";
+
+export { type LoadedEngineConfig, loadEngineConfig, parseEngineConfig } from "./load-engine-config.ts";
+
+/**
+ * The engine's own configuration, `policy-engine.yaml`. It is read once, at start. Only `routes` must be there;
+ * unknown keys are errors. Durations are written as a number and `ms`, `s`, `m` or `h` (`250ms`, `1.5s`), sizes
+ * as bytes or with `KiB`, `MiB` or `GiB` (`10MiB`), addresses as `HOST:PORT` (`[::1]:9001` for IPv6, port 0 for
+ * any free port) or as `unix:` and an absolute path. No two of the three addresses may be the same.
+ */
+export interface EngineConfig {
+  /** The file it was read from, as it was named. */
+  readonly file: string;
+  readonly extProc: ExtProcConfig;
+  readonly health: HealthConfig;
+  readonly admin: AdminConfig;
+  /**
+   * `metadata`: facts about this engine for policies and conditions, such as `environment: staging`; strings
+   * only. Default: none. Limit: 64 entries, 4,096 characters each.
+   */
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly routes: RoutesConfig;
+  /**
+   * `onUnknownRoute`: what happens to a request whose route has no entry in the routes: `allow` passes it
+   * unchanged, `deny` answers 503. Default: `allow`.
+   */
+  readonly onUnknownRoute: "allow" | "deny";
+  /**
+   * `onMissingRouteKey`: what happens to a request that names no route. Only `deny` (503) is possible, and the
+   * default; to serve such requests give them a route with `defaultRoute`.
+   */
+  readonly onMissingRouteKey: "deny";
+  /**
+   * `defaultRoute`: the route of requests that name none. Default: none. Cannot stand beside
+   * `onMissingRouteKey`. Limit: 1,024 characters.
+   */
+  readonly defaultRoute: string | undefined;
+  readonly routeKey: RouteKeyConfig | undefined;
+  readonly limits: LimitsConfig;
+  readonly log: LogConfig;
+}
+
+/** `extProc`: the server that Envoy calls. */
+export interface ExtProcConfig {
+  /** `extProc.address`. Default: `0.0.0.0:9001`. A socket file gets mode 0600. */
+  readonly address: Address;
+  /**
+   * `extProc.messageTimeout`: `message_timeout` of Envoy's filter, so that the engine can answer before Envoy
+   * gives up. Default: `1s`. Limit: 10ms to 1h.
+   */
+  readonly messageTimeoutMs: number;
+}
+
+/** `health`: the server for probes and metrics (`/health/live`, `/health/ready`, `/metrics`). */
+export interface HealthConfig {
+  /** `health.address`. Default: `0.0.0.0:9090`. */
+  readonly address: Address;
+}
+
+/** `admin`: the server for operators. It asks nobody who they are: keep it on loopback. */
+export interface AdminConfig {
+  /** `admin.address`. Default: `127.0.0.1:9002`. */
+  readonly address: Address;
+}
+
+/** `routes`: where the routes come from. */
+export interface RoutesConfig {
+  /**
+   * `routes.path`: a file, or a folder whose `*.yaml`, `*.yml` and `*.json` files are read (not those of its
+   * folders, and none whose name begins with a dot). Required. Relative to the configuration file; the path here
+   * has been resolved against it.
+   */
+  readonly path: string;
+  /** `routes.watch`: whether changes are noticed without a SIGHUP. Default: true. */
+  readonly watch: boolean;
+}
+
+/**
+ * `routeKey`: a place in Envoy's dynamic metadata that names the route, looked at after the stream's
+ * `x-route-name` and the attribute `xds.route_name`. Default: none. Both keys are needed.
+ */
+export interface RouteKeyConfig {
+  /** `routeKey.metadataNamespace`: such as `envoy.filters.http.header_to_metadata`. Limit: 256 characters. */
+  readonly metadataNamespace: string;
+  /** `routeKey.metadataKey`: the key in it. Limit: 256 characters. */
+  readonly metadataKey: string;
+}
+
+/** `limits`: bounds, so that no input can take the engine down. */
+export interface LimitsConfig {
+  /** `limits.bodyBytes`: largest body of one request or response. Default: `10MiB`. Limit: 1KiB to 1GiB. */
+  readonly bodyBytes: number;
+  /**
+   * `limits.bodyMemory`: what all bodies held at one time may take, not less than `bodyBytes`.
+   * Default: `256MiB`. Limit: 1KiB to 64GiB.
+   */
+  readonly bodyMemory: number;
+  /** `limits.bodyWait`: how long a body may take to arrive. Default: `30s`. Limit: 10ms to 1h. */
+  readonly bodyWaitMs: number;
+  /** `limits.createTimeout`: how long one `getPolicy` may take. Default: `10s`. Limit: 10ms to 10m. */
+  readonly createTimeoutMs: number;
+  /** `limits.shutdownTimeout`: how long streams may go on after SIGTERM. Default: `20s`. Limit: 0s to 1h. */
+  readonly shutdownTimeoutMs: number;
+  /**
+   * `limits.routeFileBytes`: largest route file, and what all files of a folder may have together.
+   * Default: `16MiB`. Limit: 1KiB to 256MiB.
+   */
+  readonly routeFileBytes: number;
+  /** `limits.routeFiles`: most route files in a folder. Default: 256. Limit: 1 to 10,000. */
+  readonly routeFiles: number;
+  /** `limits.routes`: most routes. Default: 10,000. Limit: 1 to 1,000,000. */
+  readonly routes: number;
+  /** `limits.policiesPerRoute`: most policies of one route. Default: 100. Limit: 1 to 1,000. */
+  readonly policiesPerRoute: number;
+}
+
+/** `log`: the engine's log, on standard error. */
+export interface LogConfig {
+  /** `log.level`: `debug`, `info`, `warn` or `error`. Default: `info`. */
+  readonly level: LogLevel;
+  /** `log.format`: `json` (an object a line) or `text` (for people). Default: `json`. */
+  readonly format: LogFormat;
+}

@@ -1,0 +1,116 @@
+import type { Problem } from "../document/problem.ts";
+import { type CompiledSchema, compileSchema } from "../document/schema.ts";
+import type { ProblemOptions } from "../document/yaml-document.ts";
+import { MAX_ROUTE_NAME, METADATA_SCHEMA } from "./engine-config-schema.ts";
+
+/** One route as it is configured, whether from a file or from a control plane. Its shape has been checked. */
+export interface RouteResource {
+  /** `route`: Envoy's name of the route, or the key found in metadata. Limit: 1 to 1,024 characters. */
+  readonly route: string;
+  /**
+   * `responseOrder`: `listed` runs the response hooks in the order of the list, `reversed` from its end.
+   * Default: `listed`.
+   */
+  readonly responseOrder: "listed" | "reversed";
+  /**
+   * `metadata`: facts about the route for policies and conditions, over those of the engine; strings only.
+   * Default: none. Limit: 64 entries, 4,096 characters each.
+   */
+  readonly metadata: Readonly<Record<string, string>>;
+  /**
+   * `policies`: what runs, in this order. Required; an empty list lets every request pass.
+   * Limit: `limits.policiesPerRoute`.
+   */
+  readonly policies: readonly PolicyReference[];
+}
+
+/** One policy of a route's list. */
+export interface PolicyReference {
+  /** `name`: the policy's name in its definition. Required. */
+  readonly name: string;
+  /** `version`: such as `v1.2.0`, or `v1` for the highest v1 in the executable. Required. */
+  readonly version: string;
+  /** `enabled`: false keeps the policy in the list without running it; it is still checked. Default: true. */
+  readonly enabled: boolean;
+  /** `executionCondition`: a CEL expression; the policy runs where it is true. Not supported by this engine yet. */
+  readonly executionCondition: string | undefined;
+  /** `parameters`: what the policy's definition asks for. Default: none. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  /** `failureMode`: `closed` or `open`, over the definition's. `open` is not supported by this engine yet. */
+  readonly failureMode: "closed" | "open" | undefined;
+  /** `conditionError`: `skip` or `deny`, over the definition's. Without a condition it means nothing. */
+  readonly conditionError: "skip" | "deny" | undefined;
+  /** `onUnbufferable`: `deny` or `skip`. Not supported by this engine yet. */
+  readonly onUnbufferable: "deny" | "skip" | undefined;
+  /** `timeout`: such as `250ms`. Not supported by this engine yet. */
+  readonly timeout: string | undefined;
+}
+
+/** Makes a problem at a JSON pointer within one route. */
+export type RouteReporter = (pointer: string, message: string, options?: ProblemOptions) => Problem;
+
+/** The shape of one entry of `routes`. */
+export function routeSchema(): CompiledSchema {
+  const reference = {
+    type: "object",
+    additionalProperties: false,
+    required: ["name", "version"],
+    properties: {
+      name: { type: "string", minLength: 1, maxLength: 256 },
+      version: {
+        type: "string",
+        pattern: "^v[0-9]{1,9}(?:\\.[0-9]{1,9}\\.[0-9]{1,9}(?:-[0-9A-Za-z.-]{1,64})?)?$",
+        errorMessage: 'Must be a version such as "v1.2.0", or "v1" for the highest v1',
+      },
+      enabled: { type: "boolean" },
+      executionCondition: { type: "string", minLength: 1, maxLength: 8_192 },
+      parameters: { type: "object" },
+      failureMode: { enum: ["closed", "open"] },
+      conditionError: { enum: ["skip", "deny"] },
+      onUnbufferable: { enum: ["deny", "skip"] },
+      timeout: {
+        type: "string",
+        pattern: "^[0-9]{1,9}(?:\\.[0-9]{1,3})?(?:ms|s|m|h)$",
+        errorMessage: 'Must be a duration such as "250ms" or "1.5s"',
+      },
+    },
+  };
+  const { schema, problems } = compileSchema({
+    type: "object",
+    additionalProperties: false,
+    required: ["route", "policies"],
+    properties: {
+      route: {
+        type: "string",
+        minLength: 1,
+        maxLength: MAX_ROUTE_NAME,
+      },
+      responseOrder: { enum: ["listed", "reversed"] },
+      metadata: METADATA_SCHEMA,
+      policies: { type: "array", items: reference },
+    },
+  });
+  if (schema === undefined)
+    throw new TypeError(`Cannot compile the schema of routes: ${problems.join("; ")}`);
+  return schema;
+}
+
+/** A resource from a value that fits {@link routeSchema}, with its defaults filled in. */
+export function toRouteResource(value: unknown): RouteResource {
+  const { route, responseOrder = "listed", metadata = {}, policies } = value as RouteResource;
+  return { route, responseOrder, metadata, policies: policies.map(toReference) };
+}
+
+function toReference(value: Partial<PolicyReference>): PolicyReference {
+  return {
+    name: value.name!,
+    version: value.version!,
+    enabled: value.enabled ?? true,
+    executionCondition: value.executionCondition,
+    parameters: value.parameters ?? {},
+    failureMode: value.failureMode,
+    conditionError: value.conditionError,
+    onUnbufferable: value.onUnbufferable,
+    timeout: value.timeout,
+  };
+}
