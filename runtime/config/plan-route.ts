@@ -2,7 +2,9 @@ import { toPointer } from "../document/pointer.ts";
 import type { Problem } from "../document/problem.ts";
 import type { PolicyDefinition } from "../policy/definition.ts";
 import type { SecretReader } from "../policy/parameters.ts";
+import { reasonOf } from "../policy/reason.ts";
 import type { PolicyRegistry, RegisteredPolicy } from "../policy/registry.ts";
+import { scrubber } from "../policy/scrub.ts";
 import type { PolicyReference, RouteReporter, RouteResource } from "./route-resource.ts";
 
 /** What a plan is checked against. */
@@ -87,27 +89,23 @@ function planPolicy(reference: PolicyReference, context: PlanContext): PlanPolic
 /** What the policy's own `validate` says; it is the author's code, so it may say or throw anything. */
 function refusedByPolicy({ module, parameters }: RegisteredPolicy, params: unknown): string[] {
   if (module.validate === undefined) return [];
+  const scrub = scrubber(parameters.secretsIn(params));
   let found: unknown;
   try {
     found = module.validate(params as never);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : "it threw no Error";
-    found = [`Cannot validate parameters: the policy's validate failed: ${reason}`];
+  } catch (error) {
+    return [`Cannot check parameters: the policy's validate failed: ${reasonOf(error, scrub)}`];
   }
   if (!Array.isArray(found) || !found.every((message) => typeof message === "string")) {
-    return ["Cannot validate parameters: the policy's validate returned no list of messages"];
+    // A promise that rejects unseen would be reported as a stray rejection of the engine.
+    if (found instanceof Promise) found.catch(() => {});
+    return ["Cannot check parameters: the policy's validate did not return a list of strings"];
   }
-  const secrets = parameters.secretsIn(params).filter((secret) => secret !== "");
-  return found
-    .slice(0, MAX_MESSAGES)
-    .map((message: string) =>
-      secrets.reduce((text, secret) => text.replaceAll(secret, "[redacted]"), message).slice(0, MAX_MESSAGE),
-    );
+  return found.slice(0, MAX_MESSAGES).map((message) => reasonOf(message, scrub));
 }
 
-/** Most messages taken from a policy's `validate`, and the longest: more would bury those of others. */
+/** Most messages taken from one policy's `validate`: more would bury those of others. */
 const MAX_MESSAGES = 20;
-const MAX_MESSAGE = 1_024;
 
 /** What the route needs and this release does not have. Refusing is safer than running without it. */
 function unsupported(
