@@ -60,7 +60,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     throw error;
   });
   try {
-    const envoy = await startEnvoyFor(engine, upstream, options);
+    const envoy = await startEnvoyFor({ engine, upstream }, options);
     return new Stack({ engine, envoy, upstream });
   } catch (error) {
     await Promise.all([engine.stop(), upstream.stop()]);
@@ -70,8 +70,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
 /** Starts one more Envoy in front of an engine, say with another base. */
 export function startEnvoyFor(
-  engine: RunningEngine,
-  upstream: Upstream,
+  { engine, upstream }: { engine: RunningEngine; upstream: Upstream },
   options: Pick<StackOptions, "routes" | "base" | "envoyRoutes" | "envoy">,
 ): Promise<RunningEnvoy> {
   const { routes, base = "wide", envoyRoutes = [] } = options;
@@ -90,6 +89,10 @@ export function startEnvoyFor(
   const connectionManager = bootstrap.static_resources.listeners[0].filter_chains[0].filters[0].typed_config;
   const extProc = connectionManager.http_filters[0].typed_config;
   if (base === "forbidden") extProc.allow_mode_override = false;
+  for (const route of connectionManager.route_config.virtual_hosts[0].routes) {
+    // Which Envoy route answered in the end, so that a test sees a reroute.
+    route.response_headers_to_add = [{ header: { key: "x-envoy-route", value: route.name } }];
+  }
   options.envoy?.({ bootstrap, connectionManager, extProc });
   return startEnvoy({ config });
 }
