@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { BUILD_TIMEOUT_MS } from "../helpers/build.ts";
+import type { RouteSpec } from "../helpers/engine.ts";
+import { load } from "../helpers/http.ts";
+import { type Stack, startStack } from "../helpers/stack.ts";
+
+const EXCHANGES = 6000;
+const CONNECTIONS = 16;
+/** Between two writes of the file: several in a second, so that reloads overlap with traffic all the time. */
+const FLIP_MS = 60;
+
+/** Every policy of a state writes the state's name, in both phases: a mixture would show. */
+function state(label: string): RouteSpec[] {
+  return [
+    {
+      route: "flip",
+      policies: [
+        { name: "tag", parameters: { label } },
+        { name: "tag-response", parameters: { label } },
+        { name: "tag", parameters: { label } },
+        { name: "tag-response", parameters: { label } },
+      ],
+    },
+  ];
+}
+
+let stack: Stack;
+
+beforeAll(async () => {
+  stack = await startStack({ routes: state("one") });
+}, BUILD_TIMEOUT_MS);
+
+afterAll(() => stack?.stop());
+
+test(`edge: Concurrent policy modifications: ${EXCHANGES} exchanges under flips are each entirely one state or the other`, async () => {
+  const seen = new Map<string, number>();
+  const wrong: string[] = [];
+  let flips = 0;
+  let done = false;
+  const flipping = (async () => {
+    while (!done) {
+      flips += 1;
+      await stack.engine.writeRoutes(state(flips % 2 === 0 ? "one" : "two"));
+      await Bun.sleep(FLIP_MS);
+    }
+  })();
+  await load(stack.envoy.port, {
+    count: EXCHANGES,
+    connections: CONNECTIONS,
+    request: () => ({ path: "/flip" }),
+    onResponse(response) {
+      const labels =
+        response.status === 200
+          ? [...response.echo().headerValues("x-trace"), ...response.headerValues("x-trace")]
+          : [`status ${response.status} ${response.text()}`];
+      const whole = labels.join(" ");
+      if (whole !== "one one one one" && whole !== "two two two two") wrong.push(whole);
+      seen.set(whole, (seen.get(whole) ?? 0) + 1);
+    },
+  }).finally(() => {
+    done = true;
+  });
+  await flipping;
+  expect(wrong).toEqual([]);
+  expect([...seen.keys()].toSorted()).toEqual(["one one one one", "two two two two"]);
+  expect([...seen.values()].reduce((sum, count) => sum + count, 0)).toBe(EXCHANGES);
+}, 120_000);
+
+test("edge: instances that no exchange can reach any more are closed, unchanged ones are kept", async () => {
+  const ends = { route: "ends", policies: [{ name: "ends" }] };
+  await stack.engine.writeRoutes([...state("one"), ends]);
+  await stack.engine.waitForLog("applied");
+  const since = stack.engine.logs().length;
+  await stack.engine.writeRoutes([...state("two"), ends]);
+  await stack.engine.writeRoutes(state("two"));
+  await stack.engine.waitForLog("instance closed", since);
+  const closed = stack.engine
+    .logs()
+    .slice(since)
+    .filter((line) => line.message === "instance closed");
+  expect(closed).toHaveLength(1);
+});
