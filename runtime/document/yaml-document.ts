@@ -98,7 +98,7 @@ function syntaxFaults(doc: Document): Fault[] {
     if (error.code === "TAB_AS_INDENT") {
       return { offset, message: "Cannot use a tab as indentation: YAML needs spaces" };
     }
-    return { offset, message: `Cannot read this as YAML: ${lowerFirst(error.message)}` };
+    return { offset, message: `Cannot read this as YAML: ${withoutQuotes(error.message)}` };
   });
   if (doc.directives?.yaml.explicit === true && doc.directives.yaml.version !== "1.2") {
     faults.push({
@@ -109,8 +109,10 @@ function syntaxFaults(doc: Document): Fault[] {
   return faults;
 }
 
-function lowerFirst(message: string): string {
-  return message.charAt(0).toLowerCase() + message.slice(1).replace(/\.$/, "");
+/** The parser's message without what it quotes of the text, which may be a secret. */
+function withoutQuotes(message: string): string {
+  const unquoted = message.replace(/(?:: | (?=\\)).*$/s, "");
+  return unquoted.charAt(0).toLowerCase() + unquoted.slice(1).replace(/\.$/, "");
 }
 
 function isEmpty(doc: Document): boolean {

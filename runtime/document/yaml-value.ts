@@ -66,7 +66,9 @@ export function toJsonValue(doc: Document, limits: Required<YamlLimits>, report:
   function fromAlias(name: string, at: { place: number; depth: number }): unknown {
     const target = anchors.get(name);
     if (target === undefined) {
-      report(at.place, `Cannot resolve alias "*${name}": no anchor "&${name}" stands before it`);
+      // The name is not told: it may be a secret whose writer forgot the quotes.
+      const hint = 'Put text that begins with "*" into quotes';
+      report(at.place, "Cannot resolve this alias: no anchor of its name stands before it", hint);
       return null;
     }
     aliasDepth += 1;
