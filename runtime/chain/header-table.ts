@@ -1,6 +1,7 @@
 import type { HeadersView } from "@policy-engine/sdk";
 
-const decoder = new TextDecoder();
+/** A byte order mark is part of the value for the upstream, so it is for policies. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const encoder = new TextEncoder();
 
 /** One header line. Text is made from bytes, and bytes from text, only when someone asks. */
@@ -61,8 +62,8 @@ export class HeaderTable implements HeadersView {
   }
 
   getBytes(name: string): readonly Uint8Array[] {
-    // Copies: a policy that writes into one must not change what is sent.
-    return this.#named(name).map((line) => line.bytes.slice());
+    // Copies: a policy that writes into one must not change what is sent. (A Buffer's `slice` would share.)
+    return this.#named(name).map((line) => new Uint8Array(line.bytes));
   }
 
   has(name: string): boolean {
