@@ -84,6 +84,14 @@ function subschemas(schema: SchemaNode, path: readonly string[], certain: boolea
   return found;
 }
 
+/** The validator would take what every object inherits for a key that is given. */
+function checkNames(names: readonly string[], report: (message: string) => void): void {
+  for (const name of names) {
+    if (name in {})
+      report(`Cannot use the name ${JSON.stringify(name)}: every JavaScript object has it already`);
+  }
+}
+
 type At = (keyword: string, message: string, extra?: Partial<SchemaIssue>) => void;
 
 function checkKeyword(keyword: string, value: unknown, at: At): void {
@@ -115,6 +123,9 @@ function checkKeyword(keyword: string, value: unknown, at: At): void {
     !(isRecord(value) && Object.values(value).every(isStringList))
   ) {
     at(keyword, '"dependentRequired" must be a map of lists of names');
+  } else if (keyword === "required" || keyword === "properties") {
+    const names = Array.isArray(value) ? value : Object.keys(value as object);
+    checkNames(names, (message) => at(keyword, message));
   } else if (keyword === "type") {
     checkType(value, at);
   } else if (keyword === "format" && !hasFormat(value as string)) {
