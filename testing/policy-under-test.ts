@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { compareProblems, formatProblem } from "../runtime/document/problem.ts";
+import type { JsonSchema, PolicyDefinition } from "../runtime/policy/definition.ts";
 import { compileParameters, type Parameters, type SecretReader } from "../runtime/policy/parameters.ts";
 import { parseDefinition } from "../runtime/policy/parse-definition.ts";
 import type { PolicyModule, RegisteredPolicy } from "../runtime/policy/registry.ts";
@@ -8,12 +9,8 @@ import { readDefinition } from "./read-definition.ts";
 /** What a policy without a definition is called. */
 const NAMELESS = "name: policy\nversion: v0.0.0\n";
 
-/** Without a definition there is nothing to check against. */
-const UNCHECKED: Parameters = {
-  check: (raw) => ({ params: raw, issues: [] }),
-  redact: (raw) => raw,
-  secretsIn: () => [],
-};
+/** Without a definition there is nothing to check against; they are copied and frozen all the same. */
+const ANY_PARAMETERS: JsonSchema = { type: "object" };
 
 /** @private The policy as the engine's registry would hold it, and the file of its definition. */
 export function registeredPolicy(
@@ -36,7 +33,8 @@ export function registeredPolicy(
     integrity: "",
     load: () => Promise.resolve(module),
   };
-  const parameters = place === undefined ? UNCHECKED : parametersOf(definition.parameters, file);
+  refuseWhatIsMissing(definition);
+  const parameters = parametersOf(place === undefined ? ANY_PARAMETERS : definition.parameters, file);
   return { policy: { entry, definition, parameters, module }, file };
 }
 
@@ -52,10 +50,22 @@ export function checkedParams(policy: RegisteredPolicy, raw: unknown, secrets: S
   throw new Error(`Cannot use the parameters of policy "${name}" ${version}:\n${lines.join("\n")}`);
 }
 
-function parametersOf(schema: RegisteredPolicy["definition"]["parameters"], file: string): Parameters {
+function parametersOf(schema: JsonSchema, file: string): Parameters {
   const { parameters, problems } = compileParameters(schema);
   if (parameters === undefined) {
     throw new Error(`Cannot use the parameters of ${file}: ${problems.join("; ")}`);
   }
   return parameters;
+}
+
+/** As the engine refuses a route with such a policy: a test must not pass where the engine would not serve. */
+function refuseWhatIsMissing(definition: PolicyDefinition): void {
+  const { name, version, requiresRequestBody, requiresResponseBody, failureMode } = definition;
+  const missing: string[] = [];
+  if (requiresRequestBody !== "none") missing.push(`requiresRequestBody: ${requiresRequestBody}`);
+  if (requiresResponseBody !== "none") missing.push(`requiresResponseBody: ${requiresResponseBody}`);
+  if (failureMode !== "closed") missing.push(`failureMode: ${failureMode}`);
+  if (missing.length === 0) return;
+  const state = `its definition says ${missing.join(" and ")}`;
+  throw new Error(`Cannot use policy "${name}" ${version}: ${state}, which this engine does not have yet`);
 }
