@@ -1,3 +1,4 @@
+import type { StoreStatus } from "../config/snapshot-store.ts";
 import type { BuildInfo, PolicyListing } from "../policy/registry.ts";
 import type { Readiness } from "./health-pages.ts";
 import { type HttpPages, jsonAnswer } from "./http-server.ts";
@@ -8,10 +9,10 @@ export interface EngineStatus {
   readonly uptimeSeconds: number;
   readonly build: BuildInfo;
   readonly addresses: Readonly<Record<string, string>>;
-  /** Of the snapshot that serves; undefined before the first. */
-  readonly snapshot:
-    | { readonly id: number; readonly active: number; readonly unavailable: number }
-    | undefined;
+  /** The routes, the last change of them, and what is wrong with it; undefined before there is a store. */
+  readonly configuration: StoreStatus | undefined;
+  /** Policy versions in the executable. */
+  readonly policies: number;
   readonly streamsActive: number;
 }
 

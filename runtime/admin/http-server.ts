@@ -65,13 +65,14 @@ export function startHttpServer({ endpoint, pages, log, localHostsOnly }: HttpSe
   const { hostname, port } = endpoint;
   const server = Bun.serve({
     ...common,
-    hostname: hostname.replace(/^\[|\]$/g, ""),
+    hostname,
     port,
     // Bun's default outside development is to share a port with whoever else has it.
     reusePort: false,
     idleTimeout: IDLE_SECONDS,
   });
-  return { address: `${hostname}:${server.port}`, stop: () => server.stop(true) };
+  const host = hostname.includes(":") ? `[${hostname}]` : hostname;
+  return { address: `${host}:${server.port}`, stop: () => server.stop(true) };
 }
 
 /** An answer that is JSON, with a line feed for those who read it in a terminal. */

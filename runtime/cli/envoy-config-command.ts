@@ -1,0 +1,74 @@
+import { Command, Option } from "commander";
+import type { Address } from "../config/address.ts";
+import { loadEngineConfig } from "../config/engine-config.ts";
+import type { Finish } from "./cli.ts";
+import { type CliContext, EXIT } from "./cli-context.ts";
+import { renderEnvoyConfig } from "./envoy-config.ts";
+import { printProblems } from "./print-problems.ts";
+
+interface EnvoyConfigFlags {
+  readonly config: string;
+  readonly listen: string;
+  readonly upstream: string;
+  readonly admin: string;
+  readonly extProc?: string;
+  readonly route: readonly string[];
+  readonly base: "wide" | "narrow";
+}
+
+/** `envoy-config`: a complete Envoy configuration for the engine's own. */
+export function envoyConfigCommand(context: CliContext, finish: Finish): Command {
+  return new Command("envoy-config")
+    .description("print a complete Envoy configuration for this engine")
+    .requiredOption("-c, --config <file>", "the engine's configuration, policy-engine.yaml")
+    .option("--listen <address>", "where Envoy takes requests", "0.0.0.0:8080")
+    .option("--upstream <address>", "where Envoy sends them", "127.0.0.1:8000")
+    .option("--admin <address>", "Envoy's own administration interface", "127.0.0.1:9901")
+    .option("--ext-proc <address>", "the engine, as Envoy reaches it (default: extProc.address)")
+    .option("--route <name>", "the key of a route; repeat it for more", collect, [])
+    .addOption(
+      new Option("--base <base>", "what Envoy sends unless an answer says otherwise")
+        .choices(["wide", "narrow"])
+        .default("wide"),
+    )
+    .action((flags: EnvoyConfigFlags) => finish(run(flags, context)));
+}
+
+function run(flags: EnvoyConfigFlags, { io }: CliContext): number {
+  const { config, problems } = loadEngineConfig(flags.config);
+  if (config === undefined) {
+    printProblems(problems, io);
+    return EXIT.problems;
+  }
+  const { listen, upstream, admin, route, base } = flags;
+  try {
+    const text = renderEnvoyConfig({
+      extProc: flags.extProc ?? reachable(config.extProc.address),
+      listen,
+      upstream,
+      admin,
+      routes: route,
+      base,
+      messageTimeoutMs: config.extProc.messageTimeoutMs,
+      bodyBytes: config.limits.bodyBytes,
+      ...(config.routeKey === undefined ? {} : { metadataNamespace: config.routeKey.metadataNamespace }),
+    });
+    io.out(text);
+    return EXIT.ok;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    io.err(`error: ${error.message}\n`);
+    return EXIT.usage;
+  }
+}
+
+/** An engine that listens everywhere is reached on loopback: Envoy stands beside it. */
+function reachable(address: Address): string {
+  if (address.kind === "unix") return address.text;
+  if (address.host === "0.0.0.0") return `127.0.0.1:${address.port}`;
+  return address.host === "::" ? `[::1]:${address.port}` : address.text;
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}

@@ -1,0 +1,166 @@
+import type { EngineConfig } from "../config/engine-config.ts";
+import type { PlannedPolicy } from "../config/plan-route.ts";
+import { type RoutesReport, validateRoutes } from "../config/validate-routes.ts";
+import type { Problem } from "../document/problem.ts";
+import { headersOnly } from "../kernel/body-mode.ts";
+import { createLogger } from "../observability/log.ts";
+import { createInstance } from "../policy/create-instance.ts";
+import type { PolicyRegistry } from "../policy/registry.ts";
+import type { CliContext } from "./cli-context.ts";
+
+/** What the engine does with the requests of a route. */
+export interface RoutePlan {
+  readonly route: string;
+  /** `chain` runs policies, `empty` passes, `unavailable` answers 503, `unknown` is not configured. */
+  readonly state: "chain" | "empty" | "unavailable" | "unknown";
+  readonly responseOrder: "listed" | "reversed";
+  /** Every policy of the list, in its order. */
+  readonly steps: readonly StepPlan[];
+  /** What the answer to request headers asks Envoy to send; undefined where no policy is asked. */
+  readonly firstAnswer: FirstAnswer | undefined;
+  readonly problems: readonly Problem[];
+}
+
+export interface StepPlan {
+  /** Place in the list, from 1. */
+  readonly place: number;
+  readonly name: string;
+  readonly version: string;
+  readonly enabled: boolean;
+  /** Place among the request hooks, from 1; undefined where there is none. */
+  readonly request: number | undefined;
+  /** Place among the response hooks, in response order, from 1; undefined where there is none. */
+  readonly response: number | undefined;
+  readonly appliesToDenials: boolean;
+  /** Why nothing is known of its phases. */
+  readonly error?: string;
+}
+
+/** By part of the exchange: `SEND` or `SKIP`, for bodies `NONE` or `BUFFERED`. */
+export type FirstAnswer = Readonly<
+  Record<
+    | "requestHeaders"
+    | "requestBody"
+    | "requestTrailers"
+    | "responseHeaders"
+    | "responseBody"
+    | "responseTrailers",
+    string
+  >
+>;
+
+interface PlanSettings {
+  readonly config: EngineConfig;
+  readonly registry: PolicyRegistry;
+  readonly context: CliContext;
+}
+
+/** Works out what a route does, offline. */
+export async function planOf(route: string, { config, registry, context }: PlanSettings): Promise<RoutePlan> {
+  const report = await validateRoutes(config.routes.path, { registry, config });
+  const merged = report.routes.find((each) => each.route === route);
+  const problems = problemsOf(route, report);
+  const nothing = { route, responseOrder: "listed", steps: [], firstAnswer: undefined, problems } as const;
+  if (merged === undefined) return { ...nothing, state: problems.length > 0 ? "unavailable" : "unknown" };
+  if (merged.plan === undefined) return { ...nothing, state: "unavailable" };
+  const { resource, policies } = merged.plan;
+  const { responseOrder } = resource;
+  const phases = await Promise.all(policies.map((policy) => phasesOf(policy, { route, config, context })));
+  const steps = number(policies, phases, responseOrder);
+  const broken = steps.some((step) => step.error !== undefined);
+  const enabled = steps.some((step) => step.enabled);
+  const state = broken ? "unavailable" : enabled ? "chain" : "empty";
+  const wantsResponse = steps.some((step) => step.response !== undefined);
+  const firstAnswer = state === "chain" ? describe(headersOnly({ response: wantsResponse })) : undefined;
+  return { ...nothing, state, responseOrder, steps, firstAnswer };
+}
+
+interface Phases {
+  readonly request: boolean;
+  readonly response: boolean;
+  readonly error?: string;
+}
+
+/** What the definition says, or else what an instance has: then it has to be made. */
+async function phasesOf(
+  { policy, params, reference }: PlannedPolicy,
+  { route, config, context }: { route: string; config: EngineConfig; context: CliContext },
+): Promise<Phases> {
+  if (!reference.enabled) return { request: false, response: false };
+  const { supportsRequestPhase: request, supportsResponsePhase: response } = policy.definition;
+  if (request !== undefined && response !== undefined) return { request, response };
+  const log = createLogger({ level: "error", format: "text", write: () => {} });
+  try {
+    const instance = await createInstance(policy, {
+      route,
+      params,
+      engineMetadata: config.metadata,
+      build: context.build,
+      log,
+      timeoutMs: config.limits.createTimeoutMs,
+    });
+    const { onRequest, onResponse } = instance.policy;
+    await instance.close();
+    return { request: onRequest !== undefined, response: onResponse !== undefined };
+  } catch (error) {
+    return { request: false, response: false, error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function number(
+  policies: readonly PlannedPolicy[],
+  phases: readonly Phases[],
+  responseOrder: "listed" | "reversed",
+): StepPlan[] {
+  const responses = phases.filter((phase) => phase.response).length;
+  let request = 0;
+  let response = 0;
+  return policies.map(({ policy, reference }, index) => {
+    const { name, version, appliesToDenials } = policy.definition;
+    const phase = phases[index]!;
+    if (phase.request) request++;
+    if (phase.response) response++;
+    const place = responseOrder === "listed" ? response : responses - response + 1;
+    return {
+      place: index + 1,
+      name,
+      version,
+      enabled: reference.enabled,
+      request: phase.request ? request : undefined,
+      response: phase.response ? place : undefined,
+      appliesToDenials,
+      ...(phase.error === undefined ? {} : { error: phase.error }),
+    };
+  });
+}
+
+/** The problems of a route's entries, and those that are nobody's: they may be why it is not there. */
+function problemsOf(route: string, { problems, routes }: RoutesReport): Problem[] {
+  const own = routes.map((merged) => ({ route: merged.route, ...pick(merged.report("", "")) }));
+  return problems.filter(({ file, pointer }) => {
+    const entry = /^\/routes\/\d+/.exec(pointer)?.[0];
+    const owner = own.find((each) => each.file === file && each.pointer === entry);
+    return owner === undefined || owner.route === route;
+  });
+}
+
+function pick({ file, pointer }: Problem): Pick<Problem, "file" | "pointer"> {
+  return { file, pointer };
+}
+
+/** Names of Envoy's modes, by number. */
+const HEADER_MODES = ["DEFAULT", "SEND", "SKIP"];
+const BODY_MODES = ["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL"];
+
+function describe(mode: ReturnType<typeof headersOnly>): FirstAnswer {
+  const header = (value: number | undefined): string => HEADER_MODES[value ?? 0] ?? "?";
+  const body = (value: number | undefined): string => BODY_MODES[value ?? 0] ?? "?";
+  return {
+    requestHeaders: header(mode.requestHeaderMode),
+    requestBody: body(mode.requestBodyMode),
+    requestTrailers: header(mode.requestTrailerMode),
+    responseHeaders: header(mode.responseHeaderMode),
+    responseBody: body(mode.responseBodyMode),
+    responseTrailers: header(mode.responseTrailerMode),
+  };
+}

@@ -1,0 +1,279 @@
+// The composition root: makes the rooms and joins them. It starts from the outside in, so that probes are answered
+// from the first moment, and stops the other way round, so that nothing is taken away from an exchange.
+import { type AdminSources, adminPages, type EngineStatus } from "./admin/admin-pages.ts";
+import { healthPages, type Readiness } from "./admin/health-pages.ts";
+import { type HttpPages, type HttpServer, startHttpServer } from "./admin/http-server.ts";
+import type { EngineConfig } from "./config/engine-config.ts";
+import { FileSource } from "./config/file-source.ts";
+import { SnapshotStore } from "./config/snapshot-store.ts";
+import { createProcessor, PROCESS_METHOD } from "./kernel/processor.ts";
+import { listenError } from "./listen-error.ts";
+import { createEngineMetrics, type EngineMetrics } from "./observability/engine-metrics.ts";
+import type { EngineLogger } from "./observability/log.ts";
+import { type BuildInfo, PolicyRegistry, type RegistryEntry } from "./policy/registry.ts";
+import { createGrpcTransport } from "./transport/grpc.ts";
+import {
+  claimSocket,
+  formatAddress,
+  type ListenAddress,
+  withPrivateFiles,
+} from "./transport/listen-address.ts";
+import type { Transport } from "./transport/transport.ts";
+
+/** What an engine is made of, beside its configuration. */
+export interface EngineOptions {
+  readonly policies: readonly RegistryEntry[];
+  readonly build: BuildInfo;
+  readonly log: EngineLogger;
+  /** Default: new ones. */
+  readonly metrics?: EngineMetrics;
+  /** Gives up the start. After the start it does nothing: use `stop`. */
+  readonly signal?: AbortSignal;
+}
+
+/** An engine at work. */
+export interface Engine {
+  readonly addresses: EngineAddresses;
+  /** Reads the routes again. Never rejects: what is wrong is logged and counted. */
+  reload(): Promise<void>;
+  /** Takes no more streams, lets those in flight finish for `limits.shutdownTimeout`, closes the policies. */
+  stop(): Promise<void>;
+}
+
+/** Where an engine listens: `host:port` with the real port, or `unix:/path`. */
+export interface EngineAddresses {
+  readonly extProc: string;
+  readonly health: string;
+  readonly admin: string;
+}
+
+/** What a message of ext_proc holds beside a body: headers, of which Envoy takes 8 MiB at the very most. */
+const MESSAGE_OVERHEAD_BYTES = 9 * 1024 * 1024;
+/** How long policies may take to close after the last stream; they may be waiting for a network. */
+const CLOSE_TIMEOUT_MS = 5_000;
+
+/**
+ * Starts an engine; it serves when the promise resolves.
+ * @throws {StartError} If it cannot listen.
+ * @throws {ConfigurationError} If its routes cannot be used at all. Nothing is left running in both cases.
+ */
+export async function startEngine(config: EngineConfig, options: EngineOptions): Promise<Engine> {
+  const engine = new EngineRun(config, options);
+  try {
+    await engine.start();
+    return engine;
+  } catch (error) {
+    await engine.stop();
+    throw error;
+  }
+}
+
+class EngineRun implements Engine {
+  readonly #config: EngineConfig;
+  readonly #options: EngineOptions;
+  readonly #log: EngineLogger;
+  readonly #metrics: EngineMetrics;
+  readonly #startedAt = performance.now();
+  readonly #addresses = { extProc: "", health: "", admin: "" };
+  #registry: PolicyRegistry | undefined;
+  #store: SnapshotStore | undefined;
+  #source: FileSource | undefined;
+  #transport: Transport | undefined;
+  #health: HttpServer | undefined;
+  #admin: HttpServer | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(config: EngineConfig, options: EngineOptions) {
+    this.#config = config;
+    this.#options = options;
+    this.#log = options.log;
+    this.#metrics = options.metrics ?? createEngineMetrics();
+  }
+
+  get addresses(): EngineAddresses {
+    return this.#addresses;
+  }
+
+  async start(): Promise<void> {
+    const { policies, build, signal } = this.#options;
+    const log = this.#log;
+    this.#health = await this.#serveHttp(
+      "health",
+      healthPages({ readiness: () => this.#readiness(), metrics: this.#metrics }),
+    );
+    const registry = await PolicyRegistry.load(policies, { build, log: log.child({ component: "policy" }) });
+    this.#registry = registry;
+    signal?.throwIfAborted();
+    this.#store = this.#createStore(registry);
+    this.#admin = await this.#serveHttp("admin", adminPages(this.#adminSources(registry)));
+    this.#transport = await this.#serveExtProc(this.#store);
+    signal?.throwIfAborted();
+    await this.#startSource(this.#store);
+    this.#metrics.workerHealth.set(1);
+    log.info("Ready", { ...this.#addresses });
+  }
+
+  async reload(): Promise<void> {
+    try {
+      await this.#source?.reload();
+    } catch (error) {
+      this.#log.error("Cannot read the routes again", { error });
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    this.#metrics.workerHealth.set(0);
+    await this.#attempt("stop reading routes", this.#source?.stop());
+    await this.#attempt("stop the gRPC server", this.#transport?.stop(this.#config.limits.shutdownTimeoutMs));
+    await this.#attempt("close the policies", within(CLOSE_TIMEOUT_MS, this.#store?.close()));
+    await this.#attempt("stop the admin server", this.#admin?.stop());
+    await this.#attempt("stop the health server", this.#health?.stop());
+    this.#log.info("Stopped");
+  }
+
+  #readiness(): Readiness {
+    if (this.#stopping !== undefined) return "stopping";
+    if (this.#store === undefined || this.#transport === undefined) return "starting";
+    return this.#store.current === undefined ? "no_configuration" : "ready";
+  }
+
+  #createStore(registry: PolicyRegistry): SnapshotStore {
+    const { build } = this.#options;
+    const log = this.#log.child({ component: "config" });
+    return new SnapshotStore({ registry, config: this.#config, build, log, metrics: this.#metrics });
+  }
+
+  async #serveExtProc(store: SnapshotStore): Promise<Transport> {
+    const { extProc, limits } = this.#config;
+    const log = this.#log.child({ component: "kernel" });
+    const accept = createProcessor({ store, config: this.#config, log, metrics: this.#metrics });
+    const transport = createGrpcTransport({
+      address: extProc.address,
+      services: { [PROCESS_METHOD]: accept },
+      maxMessageBytes: limits.bodyBytes + MESSAGE_OVERHEAD_BYTES,
+      log,
+    });
+    this.#log.info(`Starting gRPC server on ${shortAddress(extProc.address)}`);
+    try {
+      this.#addresses.extProc = await transport.listen();
+    } catch (error) {
+      await transport.stop(0);
+      throw listenError("gRPC", extProc.address.text, error);
+    }
+    return transport;
+  }
+
+  async #serveHttp(server: "health" | "admin", pages: HttpPages): Promise<HttpServer> {
+    const { address } = this.#config[server];
+    const log = this.#log.child({ component: "admin" });
+    const local = isLoopback(address);
+    if (server === "admin" && !local) {
+      log.warn("The admin server can be reached from other machines and asks nobody who they are", {
+        address: address.text,
+      });
+    }
+    const common = { pages, log, localHostsOnly: server === "admin" && local && address.kind === "tcp" };
+    try {
+      const started = await startOn(address, common);
+      this.#addresses[server] = started.address;
+      return started;
+    } catch (error) {
+      throw listenError(server, address.text, error);
+    }
+  }
+
+  async #startSource(store: SnapshotStore): Promise<void> {
+    const { signal } = this.#options;
+    const { routes, limits } = this.#config;
+    const log = this.#log.child({ component: "config" });
+    const source = new FileSource({ ...routes, limits, store, log });
+    this.#source = source;
+    await untilAborted(source.start(), signal);
+  }
+
+  #adminSources(registry: PolicyRegistry): AdminSources {
+    return {
+      status: () => this.#status(),
+      config: () => ({ engine: this.#config, routes: this.#store?.dump() ?? [] }),
+      policies: () => registry.list(),
+    };
+  }
+
+  #status(): EngineStatus {
+    return {
+      readiness: this.#readiness(),
+      uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1_000),
+      build: this.#options.build,
+      addresses: this.#addresses,
+      configuration: this.#store?.status(),
+      policies: this.#registry?.list().length ?? 0,
+      streamsActive: this.#metrics.streamsActive.value,
+    };
+  }
+
+  /** One thing that cannot be stopped does not keep the others from it. */
+  async #attempt(action: string, work: Promise<unknown> | undefined): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      this.#log.error(`Cannot ${action}`, { error });
+    }
+  }
+}
+
+async function startOn(
+  address: ListenAddress,
+  settings: Omit<Parameters<typeof startHttpServer>[0], "endpoint">,
+): Promise<HttpServer> {
+  if (address.kind === "tcp") {
+    return startHttpServer({ ...settings, endpoint: { hostname: address.host, port: address.port } });
+  }
+  const { path } = address;
+  await claimSocket(path);
+  return await withPrivateFiles(path, async () => startHttpServer({ ...settings, endpoint: { unix: path } }));
+}
+
+/** As the source documents write it: `:9001` where it listens everywhere. */
+function shortAddress(address: ListenAddress): string {
+  const everywhere = address.kind === "tcp" && (address.host === "0.0.0.0" || address.host === "::");
+  return everywhere ? `:${address.port}` : formatAddress(address);
+}
+
+function isLoopback(address: ListenAddress): boolean {
+  if (address.kind === "unix") return true;
+  const { host } = address;
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** What `work` comes to, or a rejection as soon as the signal aborts. */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return await work;
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** @throws {Error} If the work takes longer. */
+async function within(milliseconds: number, work: Promise<void> | undefined): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(new Error(`It took more than ${milliseconds} ms`)),
+    milliseconds,
+  );
+  try {
+    await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
