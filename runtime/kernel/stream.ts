@@ -43,7 +43,7 @@ export class ExchangeStream implements IncomingStream {
   #snapshot: Snapshot | undefined;
   #exchange: Exchange | undefined;
   #route = "";
-  /** Time spent on the messages, without the waits between them. */
+  /** Time spent on the messages, hooks included, without Envoy's time between them. */
   #seconds = 0;
 
   constructor(context: StreamContext, stream: { metadata: StreamMetadata; out: OutgoingStream }) {
@@ -136,11 +136,11 @@ export class ExchangeStream implements IncomingStream {
   /** Answers a direction's headers when its steps have run. */
   #answerAfter(direction: Direction, pending: void | Promise<void>): void {
     if (pending === undefined) return this.#answerHeaders(direction);
+    const startedAt = performance.now();
     pending
       .then(() => {
-        const startedAt = performance.now();
-        if (!this.#closing) this.#answerHeaders(direction);
         this.#seconds += (performance.now() - startedAt) / 1000;
+        if (!this.#closing) this.#answerHeaders(direction);
       })
       .catch((cause: unknown) => this.#breakOff(cause));
   }

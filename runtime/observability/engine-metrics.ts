@@ -46,7 +46,7 @@ export function createEngineMetrics(worker = "main"): EngineMetrics {
   );
   const requestDuration = registry.histogram(
     "policy_kernel_request_duration_seconds",
-    "Time from the first message of an exchange to the engine's last answer.",
+    "Time the engine took for an exchange, without the waits between Envoy's messages.",
     ["route", "worker"],
     REQUEST_SECONDS,
   );
