@@ -46,6 +46,7 @@ describe("check() says what is needed", () => {
     [{ oneOf: [{ type: "string" }, { minLength: 1 }] }, "x", '"a" fits several forms where it must fit one'],
     [{ dependentRequired: { x: ["y"] } }, { x: 1 }, '"x" needs "y" beside it'],
     [
+      // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
       { if: { type: "string" }, then: { minLength: 2 } },
       "x",
       '"a" does not fit what its other values ask for',

@@ -89,7 +89,9 @@ function createSecretWalk(root: JsonSchema): (value: unknown, visitor: Visitor) 
     const { path, visitor } = at;
     if (guarded && schemas.length === 0) return visitor.unknown(value);
     const here = [...new Set(schemas.flatMap((schema) => nodes.inPlace(schema)))];
-    if (here.some((node) => node.secret === true)) return visitor.secret(value, path);
+    // A list is never a secret itself; where a union allows both, its items may be.
+    const secret = !Array.isArray(value) && here.some((node) => node.secret === true);
+    if (secret) return visitor.secret(value, path);
     if (Array.isArray(value)) {
       return value.map((item, index) =>
         visit(item, nodes.ofItem(here, index), { path: path + toPointer([index]), visitor }),
