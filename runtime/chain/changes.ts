@@ -88,7 +88,6 @@ export function applyResponseChanges(
 }
 
 function headerValues(name: string, value: unknown): readonly string[] {
-  checkName(name);
   const values: readonly unknown[] = Array.isArray(value) ? value : [value];
   for (const item of values) {
     if (typeof item !== "string") throw wrong(`header "${name}"`, item, "text or a list of texts");
@@ -121,7 +120,7 @@ function checkHeaders(changes: HeaderChanges): HeaderEdits | undefined {
   }
   const remove = (removeHeaders ?? []).map((name: unknown) => {
     if (typeof name !== "string") throw wrong("removeHeaders", name, "a list of names");
-    return checkName(name.toLowerCase());
+    return checkName(name);
   });
   return {
     remove,
@@ -137,11 +136,9 @@ function checkHeaders(changes: HeaderChanges): HeaderEdits | undefined {
  */
 export function headerRecord(key: string, record: unknown): [string, readonly string[]][] {
   if (record === undefined) return [];
-  if (typeof record !== "object" || record === null || Array.isArray(record)) {
-    throw wrong(key, record, "an object of names and values");
-  }
+  if (!isPlainObject(record)) throw wrong(key, record, "a plain object of names and values");
   return Object.entries(record).map(([name, value]) => {
-    const lower = name.toLowerCase();
+    const lower = checkName(name);
     return [lower, headerValues(lower, value)];
   });
 }
@@ -154,17 +151,18 @@ function applyHeaders(table: HeaderTable, edits: HeaderEdits | undefined): void 
   for (const [name, values] of edits.append) table.append(name, values);
 }
 
+/** The name in lower case. Checked before that: some letters outside of ASCII have ASCII ones as lower case. */
 function checkName(name: string): string {
-  const advice = name.startsWith(":") ? "use path, method, authority or status" : MANAGED.get(name);
-  if (advice !== undefined) throw new TypeError(`Cannot change header "${name}": ${advice}`);
-  if (!TOKEN.test(name))
-    throw new TypeError(`Cannot change header ${JSON.stringify(name)}: it is not a header name`);
-  return name;
+  const lower = name.toLowerCase();
+  const advice = lower.startsWith(":") ? "use path, method, authority or status" : MANAGED.get(lower);
+  if (advice === undefined && TOKEN.test(name)) return lower;
+  const reason = advice ?? "it is not a header name";
+  throw new TypeError(`Cannot change header ${JSON.stringify(lower)}: ${reason}`);
 }
 
 function checkKeys(changes: object, known: ReadonlySet<string>): void {
-  if (Array.isArray(changes))
-    throw new TypeError("Cannot apply the result: it is a list, an object is needed");
+  // An instance of a class (a Response, an Error, a Map) has no properties of its own and would change nothing.
+  if (!isPlainObject(changes)) throw wrong("the result", changes, "a plain object");
   for (const key of Object.keys(changes)) {
     if (!known.has(key)) throw new TypeError(`Cannot apply the result: unknown property "${key}"`);
   }
