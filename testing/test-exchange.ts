@@ -4,7 +4,7 @@ import type { Exchange } from "../runtime/chain/executor.ts";
 import { type HeaderEdit, HeaderTable } from "../runtime/chain/header-table.ts";
 import type { DynamicMetadata } from "../runtime/chain/messages.ts";
 import type { TestLogLine } from "./recording-logger.ts";
-import { receivedResponse, type TestResponseInit } from "./test-messages.ts";
+import { fromWire, receivedResponse, type TestResponseInit } from "./test-messages.ts";
 
 /** What Envoy is told to change, by lower-case name: the lines of the header from now on, or null to remove it. */
 export type Changes = Readonly<Record<string, readonly string[] | null>>;
@@ -83,9 +83,9 @@ export class TestExchange {
     this.#host = host;
     this.outcome = outcomeOf(exchange, cancelled);
     this.requestId = exchange.requestId;
-    this.method = request.method;
-    this.path = request.path;
-    this.authority = request.authority;
+    this.method = fromWire(request.method);
+    this.path = fromWire(request.path);
+    this.authority = fromWire(request.authority);
     this.scheme = request.scheme;
     this.headers = new HeaderTable(request.headers.lines());
     this.reroute = request.reroute;

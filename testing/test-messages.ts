@@ -44,7 +44,18 @@ const CLIENT: Client = { address: "192.0.2.1", port: 40000 };
 export function receivedRequest(init: TestRequestInit): ReceivedRequest {
   const { method = "GET", path = "/", authority = "example.com", scheme = "https" } = init;
   const { client = CLIENT, attributes = {}, headers } = init;
-  return { method, path, authority, scheme, client, attributes, lines: headerLines(headers) };
+  const pseudo = { method: toWire(method), path: toWire(path), authority: toWire(authority), scheme };
+  return { ...pseudo, client, attributes, lines: headerLines(headers) };
+}
+
+/** @private The chain has method, path and authority as Envoy sent them, one character a byte. */
+export function toWire(text: string): string {
+  return Buffer.from(text, "utf8").toString("latin1");
+}
+
+/** @private The way back, for people to read. */
+export function fromWire(text: string): string {
+  return Buffer.from(text, "latin1").toString("utf8");
 }
 
 /** @private The response as the chain takes it. */

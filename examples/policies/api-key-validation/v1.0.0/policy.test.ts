@@ -97,13 +97,26 @@ describe("in: query", () => {
   const requests: [path: string, upstream: string][] = [
     [`/orders?key=${KEYS[0]}`, "/orders"],
     [`/orders?a=1&key=${KEYS[0]}&b=2`, "/orders?a=1&b=2"],
-    [`/orders?key=first%2Dkey-0123456789&a=x%26y`, "/orders?a=x%26y"],
+    ["/orders?key=first%2Dkey-0123456789&a=x%26y", "/orders?a=x%26y"],
+    [`/orders?%6Bey=${KEYS[0]}&a`, "/orders?a"],
+    [`/orders?b=%20+%7e&flag&&key=${KEYS[0]}&a='~'`, "/orders?b=%20+%7e&flag&&a='~'"],
+    [`/orders?a=\u00e9&key=${KEYS[0]}`, "/orders?a=%C3%A9"],
+    [`/orders??a=1&key=${KEYS[0]}`, "/orders?%3Fa=1"],
+    [`/orders??key=${KEYS[0]}`, "/orders"],
   ];
   test.each(requests)("takes the key out of %s", async (path, upstream) => {
     await using chain = await apiKeys({ in: "query", name: "key" });
     const exchange = await chain.request({ path });
     expect(exchange.outcome).toBe("passed");
     expect(exchange.path).toBe(upstream);
+  });
+
+  test("takes the key out of a query that an earlier policy wrote", async () => {
+    const rewrite = () => ({ onRequest: () => ({ query: `b=%20c&key=${KEYS[1]}` }) });
+    const params = { keys: KEYS, in: "query", name: "key" };
+    await using chain = await testChain([{ policy: rewrite }, { policy, definition, params }]);
+    const exchange = await chain.request({ path: `/orders?a=1&key=${KEYS[0]}` });
+    expect(exchange.path).toBe("/orders?b=+c");
   });
 
   test("refuses a missing, a wrong and a second key, and one in a header", async () => {

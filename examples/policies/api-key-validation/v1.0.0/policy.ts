@@ -4,6 +4,9 @@ import type { Params } from "./params.gen.ts";
 /** Headers that no policy may take away. */
 const FRAMING: ReadonlySet<string> = new Set(["host", "content-length", "transfer-encoding"]);
 
+/** What a client may send raw in a query, one character a byte, and a policy may not. */
+const UNSAFE_IN_QUERY = /^\?|[^!-~]|#/g;
+
 /** Made once: an answer says the same to everyone, whatever was wrong with the key. */
 const missing = respond(401, {
   headers: { "www-authenticate": "ApiKey" },
@@ -43,9 +46,21 @@ function presentedKeys(ctx: RequestContext, params: Params): readonly string[] {
 
 function withoutCredential(ctx: RequestContext, params: Params): RequestResult {
   if (params.in === "header") return { removeHeaders: [params.name] };
-  const query = ctx.query;
-  query.delete(params.name);
-  return { query: query.size === 0 ? null : query.toString() };
+  return { query: queryWithout(ctx, params.name) };
+}
+
+/** The query without the key, and the rest as the client wrote it: it may be signed. */
+function queryWithout(ctx: RequestContext, name: string): string | null {
+  const parsed = ctx.query.toString();
+  const received = ctx.original.path.split("?").slice(1).join("?");
+  // An earlier policy may have put another query in its place.
+  const query = new URLSearchParams(received).toString() === parsed ? received : parsed;
+  const kept = query.split("&").filter((pair) => !new URLSearchParams(pair).has(name));
+  return kept.length === 0 ? null : kept.join("&").replaceAll(UNSAFE_IN_QUERY, percentEncode);
+}
+
+function percentEncode(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
 }
 
 /** Digests have one length, so comparing them says nothing about the length of a key. */

@@ -19,6 +19,9 @@ interface KnownKey {
 /** Headers that no policy may set or take away. */
 const FRAMING: ReadonlySet<string> = new Set(["host", "content-length", "transfer-encoding"]);
 
+/** What a client may send raw in a query, one character a byte, and a policy may not. */
+const UNSAFE_IN_QUERY = /^\?|[^!-~]|#/g;
+
 /** Made once: an answer says the same to everyone, whatever was wrong with the key. */
 const missing = respond(401, {
   headers: { "www-authenticate": "ApiKey" },
@@ -88,10 +91,18 @@ function knownKeys(consumer: Consumer, params: Params): KnownKey[] {
   return consumer.keys.map((key) => ({ digest: digest(key), auth, changes }));
 }
 
+/** The query without the key, and the rest as the client wrote it: it may be signed. */
 function queryWithout(ctx: RequestContext, name: string): string | null {
-  const query = ctx.query;
-  query.delete(name);
-  return query.size === 0 ? null : query.toString();
+  const parsed = ctx.query.toString();
+  const received = ctx.original.path.split("?").slice(1).join("?");
+  // An earlier policy may have put another query in its place.
+  const query = new URLSearchParams(received).toString() === parsed ? received : parsed;
+  const kept = query.split("&").filter((pair) => !new URLSearchParams(pair).has(name));
+  return kept.length === 0 ? null : kept.join("&").replaceAll(UNSAFE_IN_QUERY, percentEncode);
+}
+
+function percentEncode(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
 }
 
 /** Digests have one length, so comparing them says nothing about the length of a key. */

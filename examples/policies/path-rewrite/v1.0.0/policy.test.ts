@@ -23,6 +23,7 @@ describe("FR-021: replaces a prefix", () => {
     ["/api", "/x", "//api//orders", "/x/orders"],
     ["/api", "/x", "/%61pi/orders", "/x/orders"],
     ["/api", "/x", "/api/a/../b/./c", "/x/b/c"],
+    ["/api", "/x", "/api/\u00e9", "/x/%C3%A9"],
     ["/api", "/x", "/other/../api/%2e%2e/api/a%2fb", "/x/a%2Fb"],
   ];
   test.each(rewrites)("%s to %s: %s", async (from, to, path, expected) => {

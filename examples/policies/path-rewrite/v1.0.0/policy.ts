@@ -1,6 +1,9 @@
 import type { PolicyFactory, RequestChanges, RequestResult } from "@policy-engine/sdk";
 import type { Params } from "./params.gen.ts";
 
+/** What a client may send raw in a path, one character a byte, and a policy may not. */
+const UNSAFE_IN_PATH = /[^!-~]|#/g;
+
 /**
  * Rewrites where a request goes. The prefix is compared with the normalised path, and what follows it is sent
  * normalised too: a spelling such as `/api/../admin` can neither reach nor miss a rewrite by accident.
@@ -22,7 +25,8 @@ export const getPolicy: PolicyFactory<Params> = (_metadata, params) => {
   return {
     onRequest(ctx): RequestResult {
       if (!isUnder(ctx.path, from)) return;
-      return { ...fixed, path: to + ctx.path.slice(from.length) || "/" };
+      const rest = ctx.path.slice(from.length).replaceAll(UNSAFE_IN_PATH, percentEncode);
+      return { ...fixed, path: to + rest || "/" };
     },
   };
 };
@@ -52,6 +56,10 @@ export function validate(params: Params): string[] {
 
 function isUnder(path: string, prefix: string): boolean {
   return path.startsWith(prefix) && (path.length === prefix.length || path[prefix.length] === "/");
+}
+
+function percentEncode(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
 }
 
 function withoutTrailingSlash(path: string): string {
