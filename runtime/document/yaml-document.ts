@@ -137,7 +137,7 @@ function offsetOf(doc: Document, steps: readonly string[], at: "key" | "value" =
       const ofKey = keyPlace(pair.key) ?? offset;
       const ofValue = (node as Node | null)?.range?.[0];
       // An empty value has no place of its own that a reader would look at.
-      const blank = isScalar(node) && node.source === "";
+      const blank = isScalar(node) && node.type === "PLAIN" && node.source === "";
       offset = (last && at === "key") || blank ? ofKey : (ofValue ?? ofKey);
     } else if (isSeq(node) && /^(?:0|[1-9]\d{0,9})$/.test(step) && Number(step) < node.items.length) {
       node = node.items[Number(step)];
