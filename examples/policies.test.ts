@@ -1,10 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
+import { testPolicy } from "@policy-engine/testing";
 import { paramsTypes } from "../builder/params-types.ts";
 import { formatProblem } from "../runtime/document/problem.ts";
 import { parseYaml } from "../runtime/document/yaml-document.ts";
 import { compileParameters } from "../runtime/policy/parameters.ts";
 import { parseDefinition } from "../runtime/policy/parse-definition.ts";
+import * as apiKeysV1 from "./policies/api-key-validation/v1.0.0/policy.ts";
+import * as apiKeysV2 from "./policies/api-key-validation/v2.0.0/policy.ts";
 
 interface Manifest {
   readonly version: string;
@@ -77,4 +80,18 @@ describe.each(folders)("%s", (folder) => {
       expect(readme).toMatch(new RegExp(`\`${parameter}[\`.\\[]`));
     }
   });
+});
+
+test("US3.1, US3.2: two versions of one policy, each with its own parameters and behaviour", async () => {
+  const v1 = { definition: join(import.meta.dir, "policies/api-key-validation/v1.0.0") };
+  const v2 = { definition: join(import.meta.dir, "policies/api-key-validation/v2.0.0") };
+  const keys = ["shared-key"];
+  const consumers = [{ id: "acme", keys }];
+  await using older = await testPolicy(apiKeysV1, { ...v1, params: { keys } });
+  await using newer = await testPolicy(apiKeysV2, { ...v2, params: { consumers } });
+  const request = { headers: { "x-api-key": "shared-key" } };
+  expect((await older.request(request)).metadata.has("auth")).toBe(false);
+  expect((await newer.request(request)).metadata.has("auth")).toBe(true);
+  await expect(testPolicy(apiKeysV1, { ...v1, params: { consumers } })).rejects.toThrow("consumers");
+  await expect(testPolicy(apiKeysV2, { ...v2, params: { keys } })).rejects.toThrow("consumers");
 });

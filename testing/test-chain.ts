@@ -198,7 +198,6 @@ export class TestChain {
   /** Ends what is still open as cancelled, and closes the policies. */
   async close(): Promise<void> {
     for (const exchange of this.#open) exchange.end("cancelled");
-    this.#open.clear();
     await closeAll(this.#instances);
   }
 

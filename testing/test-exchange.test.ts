@@ -219,6 +219,16 @@ describe("response()", () => {
     expect(response.metadata.get("a")).toBe(2);
   });
 
+  test("shows what Envoy is told to keep in each phase by itself", async () => {
+    const keep = (phase: string) => () => ({ dynamicMetadata: { space: { [phase]: 1 } } });
+    const hooks: Policy = { onRequest: keep("request"), onResponse: keep("response") };
+    await using policy = await testPolicy(policyOf(hooks));
+    const exchange = await policy.request();
+    const response = await exchange.response();
+    expect(exchange.dynamicMetadata).toEqual({ space: { request: 1 } });
+    expect(response.dynamicMetadata).toEqual({ space: { response: 1 } });
+  });
+
   test("shows an answer in the place of the upstream's", async () => {
     await using policy = await testPolicy(
       policyOf({ onResponse: () => respond(502, { body: "bad upstream" }) }),

@@ -92,7 +92,6 @@ export class TestExchange {
     this.answer = exchange.denial && answerOf(exchange.denial, host.method);
     // A denied request goes nowhere, so Envoy is told of none of its changes.
     this.changes = this.outcome === "passed" ? changesOf(request.edits()) : {};
-    request.settle();
     this.metadata = new Map(exchange.metadata);
     this.dynamicMetadata = takeMetadata(exchange.dynamicMetadata);
     this.error = errorOf(host);

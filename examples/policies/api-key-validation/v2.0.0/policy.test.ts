@@ -118,19 +118,6 @@ test("keepCredential leaves the key where it is", async () => {
   });
 });
 
-test("US3.1: stands beside v1.0.0, each with its own parameters", async () => {
-  const v1 = {
-    policy: await import("../v1.0.0/policy.ts"),
-    definition: new URL("../v1.0.0/", import.meta.url),
-  };
-  await using older = await testChain([{ ...v1, params: { keys: ["shared-key"] } }]);
-  await using newer = await apiKeys({ consumers: [{ id: "acme", keys: ["shared-key"] }] });
-  const request = { headers: { "x-api-key": "shared-key" } };
-  expect((await older.request(request)).metadata.has("auth")).toBe(false);
-  expect((await newer.request(request)).metadata.has("auth")).toBe(true);
-  await expect(testChain([{ ...v1, params: PARAMS }])).rejects.toThrow("consumers");
-});
-
 describe("US8: refuses parameters", () => {
   const [acme] = PARAMS.consumers;
   const refused: [string, object, string][] = [
