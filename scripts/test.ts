@@ -6,6 +6,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
+/** For one test. A machine under load must not turn a test that would pass into one that fails. */
+const TIMEOUT_MS = 60_000;
+
 export interface Totals {
   readonly passed: number;
   readonly failed: number;
@@ -18,7 +21,14 @@ export async function runTests(folder: string, args: readonly string[] = []): Pr
   try {
     const report = join(work, "junit.xml");
     const child = Bun.spawn(
-      [process.execPath, "test", "--reporter=junit", `--reporter-outfile=${report}`, ...args],
+      [
+        process.execPath,
+        "test",
+        `--timeout=${TIMEOUT_MS}`,
+        "--reporter=junit",
+        `--reporter-outfile=${report}`,
+        ...args,
+      ],
       { cwd: folder, stdin: "ignore", stdout: "inherit", stderr: "inherit" },
     );
     const code = await child.exited;

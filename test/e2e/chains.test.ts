@@ -175,7 +175,7 @@ describe("FR-003: answers in place of the upstream", () => {
     const since = stack.engine.logs().length;
     await stack.get("/ends", [["x-deny", "1"]]);
     const line = await stack.engine.waitForLog("exchange ended", since);
-    expect(line.metadata).toMatchObject({ outcome: "denied", reason: "end_reason", policy: "ends" });
+    expect(line.metadata).toMatchObject({ outcome: "denied", reason: "end_reason", policy: "ends:v1.0.0" });
     await stack.get("/ends");
     await stack.engine.waitForLog('"outcome":"passed"', since);
     const ends = stack.engine

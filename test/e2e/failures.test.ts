@@ -38,7 +38,7 @@ for (const how of HOWS) {
     expect(stack.upstream.requests).toEqual([]);
     const errorId = response.text().split(" ")[1] ?? "";
     const line = await stack.engine.waitForLog(errorId, since);
-    expect(line.metadata).toMatchObject({ policy: "faulty", version: "v1.0.0", route: how });
+    expect(line.metadata).toMatchObject({ policy: "faulty:v1.0.0", route: how, error_id: errorId });
   });
 }
 

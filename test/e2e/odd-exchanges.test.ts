@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { BUILD_TIMEOUT_MS } from "../helpers/build.ts";
+import type { RunningEnvoy } from "../helpers/envoy.ts";
 import { HttpConnection, requestHttp2 } from "../helpers/http.ts";
-import { type Base, type Stack, startStack } from "../helpers/stack.ts";
+import { type Base, type Stack, startEnvoyFor, startStack } from "../helpers/stack.ts";
 
 const both = {
   name: "mutate",
@@ -11,6 +12,7 @@ const both = {
   },
 };
 
+const routes = [{ route: "odd", policies: [both] }];
 const bases: Base[] = ["wide", "narrow", "forbidden"];
 
 for (const base of bases) {
@@ -20,7 +22,7 @@ for (const base of bases) {
     beforeAll(async () => {
       stack = await startStack({
         base,
-        routes: [{ route: "odd", policies: [both] }],
+        routes,
         envoy({ connectionManager }) {
           connectionManager.proxy_100_continue = true;
         },
@@ -66,7 +68,8 @@ for (const base of bases) {
     });
 
     test("edge: an upgrade passes and bytes flow both ways", async () => {
-      const connection = await HttpConnection.open(stack.envoy.port);
+      const envoy = base === "forbidden" ? await withoutBodies(stack) : stack.envoy;
+      const connection = await HttpConnection.open(envoy.port);
       const response = await connection.send({
         path: "/odd/socket",
         headers: [
@@ -78,6 +81,7 @@ for (const base of bases) {
       connection.write("ping");
       expect((await connection.readExactly(4)).toString()).toBe("ping");
       connection.close();
+      if (envoy !== stack.envoy) await envoy.stop();
     });
 
     test("edge: bodies and trailers pass untouched, both ways", async () => {
@@ -114,5 +118,20 @@ for (const base of bases) {
       expect(count("rejected_header_mutations")).toBe(0);
       expect(count("streams_started")).toBeGreaterThan(5);
     });
+  });
+}
+
+/**
+ * Envoy itself holds an upgrade for ever where it must buffer bodies and no answer may say otherwise: who forbids
+ * overrides and has upgrades must not ask for bodies.
+ */
+function withoutBodies(stack: Stack): Promise<RunningEnvoy> {
+  return startEnvoyFor(stack, {
+    routes,
+    base: "forbidden",
+    envoy({ extProc }) {
+      extProc.processing_mode.request_body_mode = "NONE";
+      extProc.processing_mode.response_body_mode = "NONE";
+    },
   });
 }

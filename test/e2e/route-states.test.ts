@@ -136,7 +136,7 @@ describe("what was lost is not open", () => {
   const file = () => join(stack.engine.folder, "routes.yaml");
 
   beforeAll(async () => {
-    stack = await startStack({ routes: [tagged("kept"), tagged("removed")] });
+    stack = await startStack({ routes: [tagged("kept"), tagged("removed")], envoyRoutes: ["fresh"] });
   }, BUILD_TIMEOUT_MS);
 
   afterAll(() => stack?.stop());
