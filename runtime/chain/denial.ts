@@ -58,7 +58,8 @@ export function denialOf(response: ImmediateResponse, decider: Decider): Denial 
   if (body !== undefined && typeof body !== "string" && !(body instanceof Uint8Array)) {
     throw new TypeError("Cannot respond with the body: it is neither text nor bytes");
   }
-  const bytes = typeof body === "string" ? encoder.encode(body) : (body ?? EMPTY);
+  // A copy: the policy may go on writing into its own while other hooks look at the denial.
+  const bytes = typeof body === "string" ? encoder.encode(body) : new Uint8Array(body ?? EMPTY);
   return denial({ outcome: "denied", status, reason, lines, body: bytes, grpcStatus, decider });
 }
 

@@ -51,6 +51,8 @@ export class Exchange implements ExchangeFacts {
   readonly #log: EngineLogger;
   #requestCursor = 0;
   #responseCursor = 0;
+  /** The walk of hooks over a denial, while it waits. */
+  #dressing: Promise<void> | undefined;
   #requestId: string | undefined;
   #abort: AbortController | undefined;
   /** Steps that want to hear of the end. */
@@ -105,11 +107,11 @@ export class Exchange implements ExchangeFacts {
     return this.#continueResponse(this.response);
   }
 
-  /** Ends the chain by a fault that is not a policy's. */
+  /** Ends the chain by a fault that is not a policy's; a denial that was there before stands. */
   refuse(status: number, reason: ReasonCode, message: string): void | Promise<void> {
     const errorId = newErrorId();
     this.#log.error(message, { request_id: this.requestId, route: this.route, reason, error_id: errorId });
-    this.denial = engineDenial(status, reason, { errorId });
+    this.denial ??= engineDenial(status, reason, { errorId });
     return this.#runOnDenial();
   }
 
@@ -147,16 +149,24 @@ export class Exchange implements ExchangeFacts {
     return this.#runOnDenial();
   }
 
-  /** Runs the response hooks that apply to denials and have not run yet, if there is a denial. */
+  /**
+   * Runs the response hooks that apply to denials and have not run yet, if there is a denial. A refusal and the
+   * end of the hook that ran meanwhile both lead here: the second one joins the first.
+   */
   #runOnDenial(): void | Promise<void> {
     if (this.denial === undefined) return undefined;
+    this.#dressing ??= this.#dress(this.denial);
+    return this.#dressing;
+  }
+
+  #dress(denial: Denial): Promise<void> | undefined {
     const { response: steps } = this.chain;
     while (this.#responseCursor < steps.length && !this.#ended) {
       const step = steps[this.#responseCursor++]!;
       if (!step.appliesToDenials) continue;
-      const messages = { request: this.request, response: this.denial.response, denied: true };
+      const messages = { request: this.request, response: denial.response, denied: true };
       const pending = this.#runHook(step, "denial", new ResponseHookContext(this, step, messages));
-      if (pending !== undefined) return pending.then(() => this.#runOnDenial());
+      if (pending !== undefined) return pending.then(() => this.#dress(denial));
     }
     return undefined;
   }
