@@ -81,6 +81,7 @@ class EngineRun implements Engine {
   #transport: Transport | undefined;
   #health: HttpServer | undefined;
   #admin: HttpServer | undefined;
+  #started = false;
   #stopping: Promise<void> | undefined;
 
   constructor(config: EngineConfig, options: EngineOptions) {
@@ -110,6 +111,7 @@ class EngineRun implements Engine {
     signal?.throwIfAborted();
     await this.#startSource(this.#store);
     this.#metrics.workerHealth.set(1);
+    this.#started = true;
     log.info("Ready", { ...this.#addresses });
   }
 
@@ -133,7 +135,7 @@ class EngineRun implements Engine {
     await this.#attempt("close the policies", within(CLOSE_TIMEOUT_MS, this.#store?.close()));
     await this.#attempt("stop the admin server", this.#admin?.stop());
     await this.#attempt("stop the health server", this.#health?.stop());
-    this.#log.info("Stopped");
+    if (this.#started) this.#log.info("Stopped");
   }
 
   #readiness(): Readiness {
@@ -199,7 +201,7 @@ class EngineRun implements Engine {
   #adminSources(registry: PolicyRegistry): AdminSources {
     return {
       status: () => this.#status(),
-      config: () => ({ engine: this.#config, routes: this.#store?.dump() ?? [] }),
+      config: () => ({ engine: dumpConfig(this.#config), routes: this.#store?.dump() ?? [] }),
       policies: () => registry.list(),
     };
   }
@@ -224,6 +226,17 @@ class EngineRun implements Engine {
       this.#log.error(`Cannot ${action}`, { error });
     }
   }
+}
+
+/** Addresses as they are written, without what was read out of them. The file has no secrets. */
+function dumpConfig(config: EngineConfig): unknown {
+  const { extProc, health, admin } = config;
+  return {
+    ...config,
+    extProc: { ...extProc, address: extProc.address.text },
+    health: { ...health, address: health.address.text },
+    admin: { ...admin, address: admin.address.text },
+  };
 }
 
 async function startOn(

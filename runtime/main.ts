@@ -3,7 +3,7 @@
 //   import { main } from "policy-engine/runtime/main.ts";
 //   await main([{ name, version, definition, sourcePath, integrity, load: () => import("./policy.ts") }], build);
 import { runCli } from "./cli/cli.ts";
-import { EXIT } from "./cli/cli-context.ts";
+import { EXIT, wantsColours } from "./cli/cli-context.ts";
 import { LineWriter } from "./observability/line-writer.ts";
 import type { BuildInfo, RegistryEntry } from "./policy/registry.ts";
 
@@ -26,7 +26,7 @@ interface Run {
 }
 
 async function run({ out, err, policies, build }: Run): Promise<number> {
-  const colours = process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
+  const colours = wantsColours(process.stdout.isTTY === true, process.env);
   let exitCode: number;
   try {
     const io = { out: out.write, err: err.write, colours };

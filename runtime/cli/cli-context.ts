@@ -37,3 +37,11 @@ const STYLES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
 export function paint(text: string, style: keyof typeof STYLES, { colours }: { colours: boolean }): string {
   return colours ? `\u001b[${STYLES[style]}m${text}\u001b[0m` : text;
 }
+
+/** Whether to use colours: on a terminal that can, unless `NO_COLOR` says otherwise (see no-color.org). */
+export function wantsColours(
+  isTerminal: boolean,
+  env: Readonly<Record<string, string | undefined>>,
+): boolean {
+  return isTerminal && (env.NO_COLOR ?? "") === "" && env.TERM !== "dumb";
+}

@@ -1,6 +1,7 @@
 import { Command, Option } from "commander";
 import type { Address } from "../config/address.ts";
-import { loadEngineConfig } from "../config/engine-config.ts";
+import { type EngineConfig, loadEngineConfig } from "../config/engine-config.ts";
+import { RouteFiles } from "../config/route-files.ts";
 import type { Finish } from "./cli.ts";
 import { type CliContext, EXIT } from "./cli-context.ts";
 import { renderEnvoyConfig } from "./envoy-config.ts";
@@ -12,7 +13,7 @@ interface EnvoyConfigFlags {
   readonly upstream: string;
   readonly admin: string;
   readonly extProc?: string;
-  readonly route: readonly string[];
+  readonly route?: readonly string[];
   readonly base: "wide" | "narrow";
 }
 
@@ -25,29 +26,35 @@ export function envoyConfigCommand(context: CliContext, finish: Finish): Command
     .option("--upstream <address>", "where Envoy sends them", "127.0.0.1:8000")
     .option("--admin <address>", "Envoy's own administration interface", "127.0.0.1:9901")
     .option("--ext-proc <address>", "the engine, as Envoy reaches it (default: extProc.address)")
-    .option("--route <name>", "the key of a route; repeat it for more", collect, [])
+    .option(
+      "--route <name>",
+      "the key of a route; repeat it for more (default: those of routes.path)",
+      collect,
+    )
     .addOption(
       new Option("--base <base>", "what Envoy sends unless an answer says otherwise")
         .choices(["wide", "narrow"])
         .default("wide"),
     )
-    .action((flags: EnvoyConfigFlags) => finish(run(flags, context)));
+    .action(async (flags: EnvoyConfigFlags) => finish(await run(flags, context)));
 }
 
-function run(flags: EnvoyConfigFlags, { io }: CliContext): number {
+async function run(flags: EnvoyConfigFlags, { io }: CliContext): Promise<number> {
   const { config, problems } = loadEngineConfig(flags.config);
   if (config === undefined) {
     printProblems(problems, io);
     return EXIT.problems;
   }
-  const { listen, upstream, admin, route, base } = flags;
+  const { listen, upstream, admin, base } = flags;
+  const routes = flags.route ?? (await routeNames(config, io));
+  if (routes === undefined) return EXIT.problems;
   try {
     const text = renderEnvoyConfig({
       extProc: flags.extProc ?? reachable(config.extProc.address),
       listen,
       upstream,
       admin,
-      routes: route,
+      routes,
       base,
       messageTimeoutMs: config.extProc.messageTimeoutMs,
       bodyBytes: config.limits.bodyBytes,
@@ -62,6 +69,20 @@ function run(flags: EnvoyConfigFlags, { io }: CliContext): number {
   }
 }
 
+/** The names of all routes, those with errors too; undefined when some cannot be known. */
+async function routeNames(
+  { routes, limits }: EngineConfig,
+  io: CliContext["io"],
+): Promise<readonly string[] | undefined> {
+  const { sources, problems } = await new RouteFiles(routes.path, limits).read();
+  const lost = sources.filter(({ usable }) => !usable);
+  if (problems.length === 0 && lost.length === 0) {
+    return [...new Set(sources.flatMap(({ entries }) => entries.map(({ route }) => route)))];
+  }
+  printProblems([...problems, ...lost.flatMap((source) => source.problems)], io);
+  return undefined;
+}
+
 /** An engine that listens everywhere is reached on loopback: Envoy stands beside it. */
 function reachable(address: Address): string {
   if (address.kind === "unix") return address.text;
@@ -69,6 +90,6 @@ function reachable(address: Address): string {
   return address.host === "::" ? `[::1]:${address.port}` : address.text;
 }
 
-function collect(value: string, before: readonly string[]): readonly string[] {
+function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
 }

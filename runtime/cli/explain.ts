@@ -38,10 +38,10 @@ function text(plan: RoutePlan, config: EngineConfig, style: { colours: boolean }
   const title = paint(`Route ${JSON.stringify(plan.route)}`, "bold", style);
   const lines = [`${title}: ${outcome(plan, config)}`];
   for (const step of plan.steps) lines.push(`  ${stepText(step)}`);
-  if (plan.steps.some((step) => step.response !== undefined)) {
+  if (plan.steps.some((step) => step.response !== null)) {
     lines.push(`Response order: ${plan.responseOrder}`);
   }
-  if (plan.firstAnswer !== undefined) {
+  if (plan.firstAnswer !== null) {
     lines.push("The answer to request headers asks Envoy for:");
     for (const [part, mode] of Object.entries(plan.firstAnswer)) {
       lines.push(`  ${words(part).padEnd(18)}${mode}`);
@@ -70,8 +70,8 @@ function stepText(step: StepPlan): string {
   if (!step.enabled) return `${head}: skipped, "enabled" is false`;
   if (step.error !== undefined) return `${head}: refused, ${step.error}`;
   const phases = [];
-  if (step.request !== undefined) phases.push(`request headers (${ordinal(step.request)})`);
-  if (step.response !== undefined) phases.push(`response headers (${ordinal(step.response)})`);
+  if (step.request !== null) phases.push(`request headers (${ordinal(step.request)})`);
+  if (step.response !== null) phases.push(`response headers (${ordinal(step.response)})`);
   if (step.appliesToDenials) phases.push("denials of the engine");
   return `${head}: runs on ${phases.join(", ") || "nothing"}`;
 }

@@ -16,8 +16,8 @@ export interface RoutePlan {
   readonly responseOrder: "listed" | "reversed";
   /** Every policy of the list, in its order. */
   readonly steps: readonly StepPlan[];
-  /** What the answer to request headers asks Envoy to send; undefined where no policy is asked. */
-  readonly firstAnswer: FirstAnswer | undefined;
+  /** What the answer to request headers asks Envoy to send; null where no policy is asked. */
+  readonly firstAnswer: FirstAnswer | null;
   readonly problems: readonly Problem[];
 }
 
@@ -27,10 +27,10 @@ export interface StepPlan {
   readonly name: string;
   readonly version: string;
   readonly enabled: boolean;
-  /** Place among the request hooks, from 1; undefined where there is none. */
-  readonly request: number | undefined;
-  /** Place among the response hooks, in response order, from 1; undefined where there is none. */
-  readonly response: number | undefined;
+  /** Place among the request hooks, from 1; null where there is none. */
+  readonly request: number | null;
+  /** Place among the response hooks, in response order, from 1; null where there is none. */
+  readonly response: number | null;
   readonly appliesToDenials: boolean;
   /** Why nothing is known of its phases. */
   readonly error?: string;
@@ -60,7 +60,7 @@ export async function planOf(route: string, { config, registry, context }: PlanS
   const report = await validateRoutes(config.routes.path, { registry, config });
   const merged = report.routes.find((each) => each.route === route);
   const problems = problemsOf(route, report);
-  const nothing = { route, responseOrder: "listed", steps: [], firstAnswer: undefined, problems } as const;
+  const nothing = { route, responseOrder: "listed", steps: [], firstAnswer: null, problems } as const;
   if (merged === undefined) return { ...nothing, state: problems.length > 0 ? "unavailable" : "unknown" };
   if (merged.plan === undefined) return { ...nothing, state: "unavailable" };
   const { resource, policies } = merged.plan;
@@ -70,8 +70,8 @@ export async function planOf(route: string, { config, registry, context }: PlanS
   const broken = steps.some((step) => step.error !== undefined);
   const enabled = steps.some((step) => step.enabled);
   const state = broken ? "unavailable" : enabled ? "chain" : "empty";
-  const wantsResponse = steps.some((step) => step.response !== undefined);
-  const firstAnswer = state === "chain" ? describe(headersOnly({ response: wantsResponse })) : undefined;
+  const wantsResponse = steps.some((step) => step.response !== null);
+  const firstAnswer = state === "chain" ? describe(headersOnly({ response: wantsResponse })) : null;
   return { ...nothing, state, responseOrder, steps, firstAnswer };
 }
 
@@ -126,8 +126,8 @@ function number(
       name,
       version,
       enabled: reference.enabled,
-      request: phase.request ? request : undefined,
-      response: phase.response ? place : undefined,
+      request: phase.request ? request : null,
+      response: phase.response ? place : null,
       appliesToDenials,
       ...(phase.error === undefined ? {} : { error: phase.error }),
     };

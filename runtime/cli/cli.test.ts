@@ -1,0 +1,306 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { RegistryEntry } from "../policy/registry.ts";
+import { runCli } from "./cli.ts";
+import { wantsColours } from "./cli-context.ts";
+import { BUILD, policies } from "./fixtures/policies.ts";
+
+let folder: string;
+let config: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "cli-"));
+  config = await write("policy-engine.yaml", "routes: { path: routes.yaml }\n");
+  await write(
+    "routes.yaml",
+    `routes:
+  - route: orders
+    responseOrder: reversed
+    policies:
+      - { name: tag, version: v1, parameters: { value: a, key: topsecret } }
+      - { name: stuck, version: v1.0.0 }
+      - { name: tag, version: v1.0.0, parameters: { value: b } }
+      - { name: tag, version: v1, enabled: false, parameters: { value: c } }
+  - route: open
+    policies: []
+`,
+  );
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function write(name: string, text: string): Promise<string> {
+  const path = join(folder, name);
+  await Bun.write(path, text);
+  return path;
+}
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+interface RunOptions {
+  readonly colours?: boolean;
+  readonly registry?: readonly RegistryEntry[];
+}
+
+async function run(
+  args: readonly string[],
+  { colours = false, registry = policies }: RunOptions = {},
+): Promise<Ran> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const io = {
+    out: (text: string) => void out.push(text),
+    err: (text: string) => void err.push(text),
+    colours,
+  };
+  const code = await runCli(args, { policies: registry, build: BUILD, io });
+  return { code, out: out.join(""), err: err.join("") };
+}
+
+describe("usage", () => {
+  test.each(["serve", "validate", "explain", "policies", "envoy-config", "version"])(
+    "%s has help",
+    async (command) => {
+      for (const args of [
+        [command, "--help"],
+        ["help", command],
+      ]) {
+        const { code, out } = await run(args);
+        expect(out).toStartWith(`Usage: policy-engine ${command} [options]`);
+        expect(code).toBe(0);
+      }
+      expect((await run(["--help"])).out).toContain(`  ${command} `);
+    },
+  );
+
+  test.each([
+    [[], "required option '-c, --config <file>' not specified"],
+    [["servee"], 'unknown command "servee"'],
+    [["-c", "x", "--bogus"], "unknown option '--bogus'"],
+    [["validate"], "required option '-c, --config <file>' not specified"],
+    [["validate", "-c", "x", "y"], "too many arguments"],
+    [["explain", "-c", "x"], "required option '-r, --route <name>' not specified"],
+    [["envoy-config", "-c", "x", "--base", "odd"], "Allowed choices are wide, narrow"],
+  ])("%p is wrong usage: exit code 2", async (args, message) => {
+    const { code, out, err } = await run(args);
+    expect([code, out]).toEqual([2, ""]);
+    expect(err).toContain(message);
+  });
+
+  test("colours are for terminals, and NO_COLOR forbids them", async () => {
+    expect(wantsColours(true, {})).toBe(true);
+    expect(wantsColours(true, { NO_COLOR: "" })).toBe(true);
+    expect(wantsColours(true, { NO_COLOR: "1" })).toBe(false);
+    expect(wantsColours(true, { TERM: "dumb" })).toBe(false);
+    expect(wantsColours(false, {})).toBe(false);
+    expect((await run(["validate", "-c", config], { colours: true })).out).toContain(
+      "\u001b[32mValid\u001b[0m",
+    );
+    expect((await run(["validate", "-c", config])).out).not.toContain("\u001b");
+  });
+});
+
+describe("version", () => {
+  test("--version is one line", async () => {
+    expect(await run(["--version"])).toEqual({ code: 0, out: "policy-engine 1.2.3\n", err: "" });
+  });
+
+  test("--json has the build's facts", async () => {
+    const { code, out } = await run(["version", "--json"]);
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ ...BUILD, policies: 4, runtime: { bun: Bun.version } });
+    expect((await run(["version"])).out).toContain("commit    0123abc");
+  });
+});
+
+describe("policies", () => {
+  test("lists every policy, a broken one with its reason", async () => {
+    const { code, out, err } = await run(["policies", "--json"]);
+    expect([code, err]).toEqual([0, ""]);
+    const { policies: listed } = JSON.parse(out);
+    expect(listed.map((policy: { name: string }) => policy.name)).toEqual([
+      "broken",
+      "stray",
+      "stuck",
+      "tag",
+    ]);
+    expect(listed[0].error).toContain("cannot be imported");
+    expect(listed[3]).toMatchObject({ version: "v1.0.0", description: "The tag policy" });
+  });
+
+  test("as a table", async () => {
+    const { out } = await run(["policies"]);
+    expect(out).toContain("tag     v1.0.0  The tag policy");
+    expect(out).toMatch(/^broken {2}v1\.0\.0 {2}broken: .*cannot be imported/m);
+  });
+
+  test("edge: none", async () => {
+    const { code, out } = await run(["policies", "--json"], { registry: [] });
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toEqual({ policies: [] });
+    expect((await run(["policies"], { registry: [] })).out).toBe(
+      "No policies were compiled into this executable\n",
+    );
+  });
+});
+
+describe("validate", () => {
+  test("a valid configuration: exit code 0", async () => {
+    expect(await run(["validate", "--config", config])).toEqual({
+      code: 0,
+      out: "Valid: 2 routes\n",
+      err: "",
+    });
+    const { out } = await run(["validate", "--config", config, "--json"]);
+    expect(JSON.parse(out)).toEqual({ valid: true, problems: [] });
+  });
+
+  test("every problem at once, with place, pointer and hint: exit code 1", async () => {
+    await write(
+      "bad-routes.yaml",
+      `routes:
+  - route: a
+    policies:
+      - { name: tagg, version: v1 }
+      - { name: tag, version: v9, parameters: { value: a } }
+  - route: b
+    policies:
+      - { name: tag, version: v1, parameters: { valu: a, key: topsecret } }
+`,
+    );
+    const path = await write("bad.yaml", "routes: { path: bad-routes.yaml }\n");
+    const { code, out } = await run(["validate", "--config", path]);
+    expect(code).toBe(1);
+    const routes = join(folder, "bad-routes.yaml");
+    expect(out).toContain(
+      `${routes}:4:17: error: Cannot find policy "tagg": it is not in this executable (/routes/0/policies/0/name)\n  hint: Did you mean "tag"?\n`,
+    );
+    expect(out).toContain(`${routes}:5:`);
+    expect(out).toContain('Unknown key "valu" (/routes/1/policies/0/parameters/valu)');
+    expect(out).toEndWith("Not valid: 4 errors\n");
+    expect(out).not.toContain("topsecret");
+    const json = JSON.parse((await run(["validate", "--config", path, "--json"])).out);
+    expect(json.valid).toBe(false);
+    expect(json.problems).toHaveLength(4);
+    expect(json.problems[0]).toMatchObject({ severity: "error", file: routes, line: 4, column: 17 });
+  });
+
+  test("problems of the engine's configuration", async () => {
+    const path = await write("odd.yaml", "routes: { path: routes.yaml }\nhelth: {}\n");
+    const { code, out } = await run(["validate", "--config", path]);
+    expect(code).toBe(1);
+    expect(out).toContain(`${path}:2:1: error: Unknown key "helth"`);
+  });
+
+  test("edge: a file that is not there", async () => {
+    const { code, out } = await run(["validate", "--config", join(folder, "none.yaml"), "--json"]);
+    expect(code).toBe(1);
+    expect(JSON.parse(out).problems[0].message).toContain("it does not exist");
+  });
+});
+
+describe("explain", () => {
+  test("a line for each step with its phases, then what Envoy is asked for", async () => {
+    const { code, out } = await run(["explain", "--config", config, "--route", "orders"]);
+    expect(code).toBe(0);
+    expect(out).toBe(`Route "orders": its policies decide
+  1. tag v1.0.0: runs on request headers (1st), response headers (2nd)
+  2. stuck v1.0.0: runs on request headers (2nd)
+  3. tag v1.0.0: runs on request headers (3rd), response headers (1st)
+  4. tag v1.0.0: skipped, "enabled" is false
+Response order: reversed
+The answer to request headers asks Envoy for:
+  request headers   SEND
+  request body      NONE
+  request trailers  SKIP
+  response headers  SEND
+  response body     NONE
+  response trailers SKIP
+`);
+  });
+
+  test("as JSON", async () => {
+    const { out } = await run(["explain", "--config", config, "--route", "orders", "--json"]);
+    const plan = JSON.parse(out);
+    expect(plan).toMatchObject({ route: "orders", state: "chain", responseOrder: "reversed", problems: [] });
+    expect(plan.steps[1]).toEqual({
+      place: 2,
+      name: "stuck",
+      version: "v1.0.0",
+      enabled: true,
+      request: 2,
+      response: null,
+      appliesToDenials: false,
+    });
+    expect(out).not.toContain("topsecret");
+  });
+
+  test("a route without policies passes", async () => {
+    const { code, out } = await run(["explain", "--config", config, "--route", "open"]);
+    expect([code, out]).toEqual([0, 'Route "open": requests pass unchanged, no policy is enabled\n']);
+  });
+
+  test("an unknown route: what would happen, and exit code 1", async () => {
+    const { code, out } = await run(["explain", "--config", config, "--route", "nope"]);
+    expect(code).toBe(1);
+    expect(out).toContain("not configured; requests pass unchanged (onUnknownRoute: allow)");
+    const deny = await write("deny.yaml", "routes: { path: routes.yaml }\nonUnknownRoute: deny\n");
+    expect((await run(["explain", "-c", deny, "-r", "nope"])).out).toContain("answered with 503");
+  });
+
+  test("a route with errors shows its own only, and what this release refuses", async () => {
+    await write(
+      "mixed-routes.yaml",
+      `routes:
+  - route: a
+    policies: [{ name: nothing, version: v1 }]
+  - route: b
+    policies: [{ name: tag, version: v1, timeout: 1s, parameters: { value: a } }]
+`,
+    );
+    const path = await write("mixed.yaml", "routes: { path: mixed-routes.yaml }\n");
+    const { code, out } = await run(["explain", "-c", path, "-r", "b"]);
+    expect(code).toBe(1);
+    expect(out).toContain("Cannot use a timeout: it is not supported by this engine yet");
+    expect(out).not.toContain("nothing");
+  });
+});
+
+describe("envoy-config", () => {
+  test("takes address, timeout and routes from the configuration", async () => {
+    const path = await write(
+      "envoy.yaml",
+      'extProc: { address: "0.0.0.0:7001", messageTimeout: 250ms }\nroutes: { path: routes.yaml }\n',
+    );
+    const { code, out } = await run(["envoy-config", "--config", path, "--upstream", "127.0.0.1:7002"]);
+    expect(code).toBe(0);
+    const text = JSON.stringify(Bun.YAML.parse(out));
+    expect(text).toContain('{"address":"127.0.0.1","port_value":7001}');
+    expect(text).toContain('{"address":"127.0.0.1","port_value":7002}');
+    expect(text).toContain('"message_timeout":"0.25s"');
+    expect(text).toContain('{"name":"orders","match":{"path_separated_prefix":"/orders"}');
+    expect(text).toContain('"name":"open"');
+  });
+
+  test("routes named on the command line take the place of the file's", async () => {
+    const { out } = await run(["envoy-config", "-c", config, "--route", "x", "--route", "y"]);
+    expect(out).toContain("name: x");
+    expect(out).toContain("name: y");
+    expect(out).not.toContain("name: orders");
+  });
+
+  test("a wrong address is wrong usage, a wrong file a problem", async () => {
+    const { code, err } = await run(["envoy-config", "-c", config, "--listen", "everywhere"]);
+    expect(code).toBe(2);
+    expect(err).toContain('Cannot use address "everywhere"');
+    const lost = await write("lost.yaml", "routes: { path: lost-routes.yaml }\n");
+    const failed = await run(["envoy-config", "-c", lost]);
+    expect([failed.code, failed.out]).toEqual([1, ""]);
+    expect(failed.err).toContain("it does not exist");
+  });
+});
