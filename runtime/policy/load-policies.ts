@@ -1,4 +1,4 @@
-import { formatProblem } from "../document/problem.ts";
+import { formatProblem, type Problem } from "../document/problem.ts";
 import type { PolicyDefinition } from "./definition.ts";
 import { compileParameters } from "./parameters.ts";
 import { parseDefinition } from "./parse-definition.ts";
@@ -49,7 +49,7 @@ export async function loadPolicies(
 async function loadPolicy(entry: RegistryEntry, importTimeoutMs: number): Promise<LoadedPolicy> {
   const { definition, problems } = parseDefinition(entry.definition, "policy-definition.yaml");
   if (definition === undefined) {
-    const error = `its definition is not valid: ${problems.map(formatProblem).join("; ")}`;
+    const error = `its definition is not valid: ${problems.map(oneLine).join("; ")}`;
     return { entry, definition, error };
   }
   const fail = (error: string): LoadedPolicy => ({ entry, definition, error });
@@ -77,4 +77,8 @@ async function loadPolicy(entry: RegistryEntry, importTimeoutMs: number): Promis
     return fail(`its exports cannot be read: ${reasonOf(error)}`);
   }
   return { entry, definition, policy: { entry, definition, parameters, module } };
+}
+
+function oneLine(problem: Problem): string {
+  return formatProblem(problem).replace(/\n\s*/g, ", ");
 }

@@ -146,6 +146,11 @@ describe("load() keeps what fails as failed, by itself", () => {
       /^its definition is not valid: policy-definition\.yaml:2:10: error: "version" must be/,
     ],
     [
+      "has an unknown key in its definition, hint on the same line",
+      { definition: "name: bad\nversion: v1.0.0\nfailuremode: open\n" },
+      /^its definition is not valid: .*3:1: error: Unknown key "failuremode" \(\/failuremode\), hint: Did you mean "failureMode"\?$/,
+    ],
+    [
       "has the definition of another version",
       { definition: "name: bad\nversion: v2.0.0\n" },
       /^its definition is that of "bad" v2\.0\.0$/,
