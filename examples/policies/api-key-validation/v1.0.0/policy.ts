@@ -18,6 +18,7 @@ const invalid = respond(403, { body: "API key not valid", reason: "api_key_inval
 /** Lets a request pass only with one of the configured keys. Only digests of the keys are kept. */
 export const getPolicy: PolicyFactory<Params> = (_metadata, params) => {
   const digests = params.keys.map(digest);
+  const withoutHeader = { removeHeaders: [params.name] };
   return {
     onRequest(ctx): RequestResult {
       const presented = presentedKeys(ctx, params);
@@ -25,7 +26,8 @@ export const getPolicy: PolicyFactory<Params> = (_metadata, params) => {
       if (key === undefined || key === "") return missing;
       // Two keys: which of them counts would be a guess, and the upstream's guess may be another.
       if (presented.length > 1 || !isKnown(digests, digest(key))) return invalid;
-      return params.keepCredential ? undefined : withoutCredential(ctx, params);
+      if (params.keepCredential) return;
+      return params.in === "header" ? withoutHeader : { query: queryWithout(ctx, params.name) };
     },
   };
 };
@@ -42,11 +44,6 @@ export function validate(params: Params): string[] {
 
 function presentedKeys(ctx: RequestContext, params: Params): readonly string[] {
   return params.in === "header" ? ctx.headers.getAll(params.name) : ctx.query.getAll(params.name);
-}
-
-function withoutCredential(ctx: RequestContext, params: Params): RequestResult {
-  if (params.in === "header") return { removeHeaders: [params.name] };
-  return { query: queryWithout(ctx, params.name) };
 }
 
 /** The query without the key, and the rest as the client wrote it: it may be signed. */
