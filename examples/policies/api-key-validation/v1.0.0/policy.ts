@@ -15,19 +15,20 @@ const missing = respond(401, {
 });
 const invalid = respond(403, { body: "API key not valid", reason: "api_key_invalid" });
 
-/** Lets a request pass only with one of the configured keys. Only digests of the keys are kept. */
+/** Lets a request pass only with one of the configured keys. The policy keeps digests of them, not the keys. */
 export const getPolicy: PolicyFactory<Params> = (_metadata, params) => {
   const digests = params.keys.map(digest);
-  const withoutHeader = { removeHeaders: [params.name] };
+  const { in: place, name, keepCredential } = params;
+  const withoutHeader = { removeHeaders: [name] };
   return {
     onRequest(ctx): RequestResult {
-      const presented = presentedKeys(ctx, params);
+      const presented = place === "header" ? ctx.headers.getAll(name) : ctx.query.getAll(name);
       const key = presented[0];
       if (key === undefined || key === "") return missing;
       // Two keys: which of them counts would be a guess, and the upstream's guess may be another.
       if (presented.length > 1 || !isKnown(digests, digest(key))) return invalid;
-      if (params.keepCredential) return;
-      return params.in === "header" ? withoutHeader : { query: queryWithout(ctx, params.name) };
+      if (keepCredential) return;
+      return place === "header" ? withoutHeader : { query: queryWithout(ctx, name) };
     },
   };
 };
@@ -40,10 +41,6 @@ export function validate(params: Params): string[] {
     problems.push(`name is "${params.name}", a header that can be taken away is needed`);
   }
   return problems;
-}
-
-function presentedKeys(ctx: RequestContext, params: Params): readonly string[] {
-  return params.in === "header" ? ctx.headers.getAll(params.name) : ctx.query.getAll(params.name);
 }
 
 /** The query without the key, and the rest as the client wrote it: it may be signed. */

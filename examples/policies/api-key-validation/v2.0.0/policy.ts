@@ -32,22 +32,22 @@ const invalid = respond(403, { body: "API key not valid", reason: "api_key_inval
 
 /**
  * Lets a request pass only with a key of a consumer. Later policies read who it is in `metadata.get("auth")`,
- * the upstream in headers. Only digests of the keys are kept.
+ * the upstream in headers. The policy keeps digests of the keys, not the keys.
  */
 export const getPolicy: PolicyFactory<Params> = (_metadata, params) => {
   const known = params.consumers.flatMap((consumer) => knownKeys(consumer, params));
+  const { in: place, name, keepCredential } = params;
   return {
     onRequest(ctx): RequestResult {
-      const presented =
-        params.in === "header" ? ctx.headers.getAll(params.name) : ctx.query.getAll(params.name);
+      const presented = place === "header" ? ctx.headers.getAll(name) : ctx.query.getAll(name);
       const key = presented[0];
       if (key === undefined || key === "") return missing;
       // Two keys: which of them counts would be a guess, and the upstream's guess may be another.
       const match = presented.length > 1 ? undefined : find(known, digest(key));
       if (match === undefined) return invalid;
       ctx.metadata.set("auth", match.auth);
-      if (params.in === "header" || params.keepCredential) return match.changes;
-      return { ...match.changes, query: queryWithout(ctx, params.name) };
+      if (place === "header" || keepCredential) return match.changes;
+      return { ...match.changes, query: queryWithout(ctx, name) };
     },
   };
 };
