@@ -3,6 +3,9 @@ BUN := $(BIN)/bun
 # npm writes this file last: it is older than the lock file when there is something to install.
 INSTALLED := node_modules/.package-lock.json
 
+VERSION := $(shell sed -n 's/^  "version": "\(.*\)",$$/\1/p' package.json)
+COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+
 .DEFAULT_GOAL := help
 .PHONY: help install build show-imports demo test test-long ok generate clean
 
@@ -16,10 +19,11 @@ $(INSTALLED): package.json package-lock.json
 	@touch $@
 
 build: $(INSTALLED) ## Compile the example policies and the engine into dist/policy-engine
-	$(BIN)/policy-builder build --manifest examples/policy-manifest.yaml --output dist
+	$(BIN)/policy-builder build --manifest examples/policy-manifest.yaml --output dist \
+		--build-version "$(VERSION)" --git-commit "$(COMMIT)"
 
 show-imports: $(INSTALLED) ## Print the registry that the builder generates for the example policies
-	@$(BIN)/policy-builder show-imports --manifest examples/policy-manifest.yaml
+	@$(BIN)/policy-builder registry --manifest examples/policy-manifest.yaml
 
 demo: $(INSTALLED) ## Send requests through a real Envoy and the compiled engine, and show each decision
 	@$(BUN) scripts/demo.ts

@@ -40,7 +40,7 @@ async function start(): Promise<Stack> {
   const stack = await say("Starting an upstream, the engine and Envoy", starting);
   stack.upstream.on("/public/news", (request) => ({
     headers: [
-      ["vary", "accept"],
+      ["x-trail", "upstream"],
       ["x-powered-by", "demo"],
     ],
     body: JSON.stringify(request),
