@@ -89,7 +89,9 @@ describe("headers", () => {
 
   test("objects without a prototype, frozen ones and undefined properties are fine", () => {
     const changes = Object.assign(Object.create(null) as object, {
-      setHeaders: Object.freeze(Object.assign(Object.create(null) as object, { "x-a": Object.freeze(["9"]) })),
+      setHeaders: Object.freeze(
+        Object.assign(Object.create(null) as object, { "x-a": Object.freeze(["9"]) }),
+      ),
       path: undefined,
       body: undefined,
       appendHeaders: undefined,
@@ -107,7 +109,15 @@ describe("headers", () => {
     }
   });
 
-  const managed = ["host", "Host", "content-length", "Content-Length", "transfer-encoding", ":path", ":status"];
+  const managed = [
+    "host",
+    "Host",
+    "content-length",
+    "Content-Length",
+    "transfer-encoding",
+    ":path",
+    ":status",
+  ];
   test.each([...managed, ":x", ":"])("%j cannot be set, nor taken away", (name) => {
     const record = { [name]: SECRET };
     expect(refusal(() => applied({ setHeaders: record }))).toContain(name.toLowerCase());
@@ -239,7 +249,8 @@ describe("what is no object of changes", () => {
 describe("dynamic metadata", () => {
   function merged(...all: unknown[]): DynamicMetadata {
     const target: DynamicMetadata = Object.create(null);
-    for (const dynamicMetadata of all) applyRequestChanges(request(), { dynamicMetadata } as RequestChanges, target);
+    for (const dynamicMetadata of all)
+      applyRequestChanges(request(), { dynamicMetadata } as RequestChanges, target);
     return target;
   }
 
@@ -258,15 +269,17 @@ describe("dynamic metadata", () => {
   });
 
   test("keys that prototypes have are keys", () => {
-    const target = merged(JSON.parse('{"__proto__":{"__proto__":{"polluted":1}},"constructor":{"prototype":1}}'));
-    expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
+    const target = merged(
+      JSON.parse('{"__proto__":{"__proto__":{"polluted":1}},"constructor":{"prototype":1}}'),
+    );
+    expect("polluted" in {}).toBe(false);
     expect(Object.keys(target).sort()).toEqual(["__proto__", "constructor"]);
-    expect(JSON.stringify(target["__proto__"])).toBe('{"__proto__":{"polluted":1}}');
+    expect(JSON.stringify(Object.entries(target)[0])).toBe('["__proto__",{"__proto__":{"polluted":1}}]');
   });
 
   const nested = (levels: number): object => (levels === 0 ? {} : { deeper: nested(levels - 1) });
   const circle: Record<string, unknown> = {};
-  circle["self"] = circle;
+  circle.self = circle;
   test.each<[string, unknown]>([
     ["null", null],
     ["text", SECRET],

@@ -59,9 +59,9 @@ abstract class HookContext {
     return this.facts.signal();
   }
 
-  /** Makes what the hook wrote visible to the hooks after it. */
+  /** Makes what the hook wrote visible to the hooks after it; a copy, as the hook may still hold its own. */
   commit(): void {
-    if (this.#metadata !== undefined) this.facts.metadata = this.#metadata;
+    if (this.#metadata !== undefined) this.facts.metadata = new Map(this.#metadata);
   }
 }
 

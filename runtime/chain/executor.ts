@@ -126,12 +126,26 @@ export class Exchange implements ExchangeFacts {
     for (const step of this.chain.steps) {
       if (!this.#started.has(step)) continue;
       try {
-        step.policy.onEnd?.(new EndHookContext(this, step, { outcome, reason }));
+        const result: unknown = step.policy.onEnd?.(new EndHookContext(this, step, { outcome, reason }));
+        // The compiler lets an asynchronous function pass for this hook; nobody else would hear of its failure.
+        if (isThenable(result)) void this.#watchEnd(step, result);
       } catch (cause) {
-        step.metrics.failure("on_end").inc();
-        step.log.error("Policy failed in onEnd", { request_id: this.requestId, error: cause });
+        this.#failEnd(step, cause);
       }
     }
+  }
+
+  async #watchEnd(step: Step, pending: PromiseLike<unknown>): Promise<void> {
+    try {
+      await pending;
+    } catch (cause) {
+      this.#failEnd(step, cause);
+    }
+  }
+
+  #failEnd(step: Step, cause: unknown): void {
+    step.metrics.failure("on_end").inc();
+    step.log.error("Policy failed in onEnd", { request_id: this.requestId, error: cause });
   }
 
   #goesOn(): boolean {

@@ -202,7 +202,7 @@ test("FR-021: whatever is done, the edits lead Envoy from what it holds to what 
   });
   const property = fc.property(fc.array(fc.tuple(name, bytes)), fc.array(act), (pairs, acts) => {
     const headers = table(...pairs);
-    let envoy = pairs.map(([key, value]) => [key, hex(value)] as const);
+    let envoy: (readonly [string, string])[] = pairs.map(([key, value]) => [key, hex(value)] as const);
     const tell = () => {
       for (const edit of headers.edits()) {
         if (edit.kind !== "append") envoy = envoy.filter(([key]) => key !== edit.name);

@@ -55,7 +55,26 @@ test.each([
 
 /** Pieces that make the hard cases likely. */
 const piece = fc.constantFrom(
-  ...["/", "//", ".", "..", "a", "B", "9", "~", "%", "%2", "%2e", "%2E", "%2f", "%25", "%61", "%c3", "\xe4", "\n"],
+  ...[
+    "/",
+    "//",
+    ".",
+    "..",
+    "a",
+    "B",
+    "9",
+    "~",
+    "%",
+    "%2",
+    "%2e",
+    "%2E",
+    "%2f",
+    "%25",
+    "%61",
+    "%c3",
+    "\xe4",
+    "\n",
+  ],
 );
 const anyPath = fc.array(piece, { maxLength: 12 }).map((pieces) => `/${pieces.join("")}`);
 const RUNS = { numRuns: 5000 };
