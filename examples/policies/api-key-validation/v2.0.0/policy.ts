@@ -52,7 +52,7 @@ export const getPolicy: PolicyFactory<Params> = (_metadata, params) => {
   };
 };
 
-/** What the schema cannot say. Problems name consumers by their place: an id may be a name, a key is a secret. */
+/** What the schema cannot say. Problems never quote a key, only its place. */
 export function validate(params: Params): string[] {
   const problems: string[] = [];
   const ids = new Set<string>();
