@@ -130,9 +130,10 @@ export class FileSource {
   }
 
   async #apply(set: RouteSet, signature: string): Promise<ApplyReport> {
-    this.#applied = signature;
     this.#seen = undefined;
-    return this.#settings.store.apply(set);
+    const report = await this.#settings.store.apply(set);
+    this.#applied = signature;
+    return report;
   }
 }
 

@@ -87,7 +87,7 @@ class Reader {
   address(pointer: string, standard: string): Address {
     const address = parseAddress(this.get<unknown>(pointer, standard));
     if (address !== undefined) return address;
-    this.fail(pointer, "Must be an address", `Write ${ADDRESS_FORM}`);
+    this.fail(pointer, `"${nameOf(pointer)}" must be an address`, `Write ${ADDRESS_FORM}`);
     return parseAddress(standard)!;
   }
 
@@ -96,13 +96,21 @@ class Reader {
     const raw = this.get<unknown>(pointer, undefined);
     if (raw === undefined) return standard;
     const value = PARSERS[kind](raw);
+    const name = nameOf(pointer);
     if (value === undefined) {
-      this.fail(pointer, `Must be a ${kind === "count" ? "whole number" : kind}`, HINTS[kind]);
+      this.fail(pointer, `"${name}" must be a ${kind === "count" ? "whole number" : kind}`, HINTS[kind]);
     } else if (value < least || value > most) {
-      this.fail(pointer, `Must be from ${formatQuantity(least, bounds)} to ${formatQuantity(most, bounds)}`);
+      this.fail(
+        pointer,
+        `"${name}" must be from ${formatQuantity(least, bounds)} to ${formatQuantity(most, bounds)}`,
+      );
     }
     return value ?? standard;
   }
+}
+
+function nameOf(pointer: string): string {
+  return fromPointer(pointer).join(".");
 }
 
 const PARSERS: Readonly<Record<Bounds["kind"], (raw: unknown) => number | undefined>> = {
@@ -166,7 +174,10 @@ function readLimits(reader: Reader): LimitsConfig {
   };
   if (limits.bodyMemory < limits.bodyBytes) {
     const bodyBytes = formatQuantity(limits.bodyBytes, LIMITS.bodyBytes);
-    reader.fail("/limits/bodyMemory", `Must not be less than "bodyBytes", which is ${bodyBytes}`);
+    reader.fail(
+      "/limits/bodyMemory",
+      `"limits.bodyMemory" must not be less than "bodyBytes", which is ${bodyBytes}`,
+    );
   }
   return limits;
 }

@@ -2,7 +2,7 @@ import type { Problem } from "../document/problem.ts";
 import { createSecretReader, type SecretReader } from "../policy/parameters.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import { Breather } from "./breather.ts";
-import { type PlannedRoute, planRoute } from "./plan-route.ts";
+import { type PlannedRoute, planPolicies } from "./plan-route.ts";
 import type { RouteReporter } from "./route-resource.ts";
 import { ROUTES_LIMIT_HINT, type RouteEntry, type RouteSet, type RouteSource } from "./route-source.ts";
 
@@ -63,13 +63,12 @@ export async function mergeRoutes(set: RouteSet, { registry, limits, known }: Me
     const found: Problem[] = claimed.flatMap((claim) => claim.entry.problems);
     found.push(...duplicates(claimed));
     let plan: PlannedRoute | undefined;
-    for (const claim of claimed) {
-      if (claim.entry.resource === undefined) continue;
-      const reader = secretsOf(claim.source.baseDir, secrets);
-      const context = { registry, secrets: reader, policiesPerRoute, report: claim.entry.report };
-      const planned = planRoute(claim.entry.resource, context);
-      found.push(...planned.problems);
-      plan ??= planned.plan;
+    for (const { source: origin, entry: claim } of claimed) {
+      const reader = secretsOf(origin.baseDir, secrets);
+      const context = { registry, secrets: reader, policiesPerRoute, report: claim.report };
+      const { policies, problems: wrong } = planPolicies(claim.references, context);
+      found.push(...wrong);
+      if (claim.resource !== undefined) plan = { resource: claim.resource, policies };
     }
     const owner = known?.get(route)?.source;
     if (owner !== undefined && owner !== source.name && lost.has(owner)) {

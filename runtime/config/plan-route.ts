@@ -33,29 +33,31 @@ export interface PlannedPolicy {
   readonly params: unknown;
 }
 
-/** Checks a route against the policies of the executable; collects every problem. */
-export function planRoute(
-  resource: RouteResource,
+/** Checks policies of a route, by their place, against those of the executable; collects every problem. */
+export function planPolicies(
+  references: ReadonlyMap<number, PolicyReference>,
   context: PlanContext,
-): { readonly plan?: PlannedRoute; readonly problems: readonly Problem[] } {
+): { readonly policies: readonly PlannedPolicy[]; readonly problems: readonly Problem[] } {
   const { policiesPerRoute, report } = context;
-  const count = resource.policies.length;
+  const count = references.size;
   if (count > policiesPerRoute) {
     const message = `Cannot use ${count} policies on one route: at most ${policiesPerRoute} are allowed`;
     const hint = 'The limit is "limits.policiesPerRoute" of the engine\'s configuration';
-    return { problems: [report("/policies", message, { hint })] };
+    return { policies: [], problems: [report("/policies", message, { hint })] };
   }
   const problems: Problem[] = [];
   const policies: PlannedPolicy[] = [];
-  for (const [index, reference] of resource.policies.entries()) {
+  for (const [index, reference] of references) {
     const planned = planPolicy(reference, {
       ...context,
       report: (pointer, message, options) => report(`/policies/${index}${pointer}`, message, options),
     });
     problems.push(...planned.problems);
-    if (planned.policy !== undefined) policies.push({ index, reference, ...planned });
+    if (planned.policy !== undefined) {
+      policies.push({ index, reference, policy: planned.policy, params: planned.params });
+    }
   }
-  return problems.length === 0 ? { plan: { resource, policies }, problems } : { problems };
+  return { policies, problems };
 }
 
 type PlanPolicyResult =

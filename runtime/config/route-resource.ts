@@ -98,10 +98,11 @@ export function routeSchema(): CompiledSchema {
 /** A resource from a value that fits {@link routeSchema}, with its defaults filled in. */
 export function toRouteResource(value: unknown): RouteResource {
   const { route, responseOrder = "listed", metadata = {}, policies } = value as RouteResource;
-  return { route, responseOrder, metadata, policies: policies.map(toReference) };
+  return { route, responseOrder, metadata, policies: policies.map(toPolicyReference) };
 }
 
-function toReference(value: Partial<PolicyReference>): PolicyReference {
+/** A reference from a value that fits its part of {@link routeSchema}, with its defaults filled in. */
+export function toPolicyReference(value: Partial<PolicyReference>): PolicyReference {
   return {
     name: value.name!,
     version: value.version!,

@@ -1,8 +1,15 @@
 import { dirname } from "node:path";
 import { compareProblems, type Problem } from "../document/problem.ts";
-import { type CompiledSchema, compileSchema } from "../document/schema.ts";
+import { type CompiledSchema, compileSchema, type SchemaIssue } from "../document/schema.ts";
 import { parseYaml, type YamlDocument } from "../document/yaml-document.ts";
-import { type RouteReporter, type RouteResource, routeSchema, toRouteResource } from "./route-resource.ts";
+import {
+  type PolicyReference,
+  type RouteReporter,
+  type RouteResource,
+  routeSchema,
+  toPolicyReference,
+  toRouteResource,
+} from "./route-resource.ts";
 
 /** Everything that is configured at one moment, as far as it can be read. */
 export interface RouteSet {
@@ -29,8 +36,10 @@ export interface RouteSource {
 /** One entry that has a name, whatever else is wrong with it. */
 export interface RouteEntry {
   readonly route: string;
-  /** Undefined when its shape is wrong. */
+  /** Undefined when its shape is wrong anywhere. */
   readonly resource: RouteResource | undefined;
+  /** Its policies by their place, without those whose shape is wrong: the rest is checked all the same. */
+  readonly references: ReadonlyMap<number, PolicyReference>;
   readonly problems: readonly Problem[];
   /** Makes a problem at a pointer within the entry. */
   readonly report: RouteReporter;
@@ -77,14 +86,13 @@ export class RouteParser {
     for (const [index, value] of values.entries()) {
       const report: RouteReporter = (pointer, message, options) =>
         again().problem(`/routes/${index}${pointer}`, message, options);
-      const found = this.#route
-        .check(value)
-        .map(({ pointer, message, hint, at }) => report(pointer, message, { hint, at }));
+      const issues = this.#route.check(value);
+      const found = issues.map(({ pointer, message, hint, at }) => report(pointer, message, { hint, at }));
       const route = nameOf(value);
       if (route === undefined || !usable) problems.push(...found);
       if (route === undefined) continue;
       const resource = found.length === 0 ? toRouteResource(value) : undefined;
-      entries.push({ route, resource, problems: found, report });
+      entries.push({ route, resource, references: referencesOf(value, issues), problems: found, report });
     }
     problems.sort(compareProblems);
     if (!usable) return unusable(file, problems);
@@ -115,6 +123,18 @@ function topSchema(): CompiledSchema {
 function nameOf(value: unknown): string | undefined {
   const route = (value as { route?: unknown } | null)?.route;
   return typeof route === "string" && route !== "" ? route : undefined;
+}
+
+function referencesOf(value: unknown, issues: readonly SchemaIssue[]): Map<number, PolicyReference> {
+  const { policies } = value as { policies?: unknown };
+  const list: readonly unknown[] = Array.isArray(policies) ? policies : [];
+  const wrong = new Set(issues.map(({ pointer }) => pointer.split("/", 3).join("/")));
+  const references = new Map<number, PolicyReference>();
+  for (const [index, reference] of list.entries()) {
+    if (wrong.has(`/policies/${index}`)) continue;
+    references.set(index, toPolicyReference(reference as Partial<PolicyReference>));
+  }
+  return references;
 }
 
 /** Positions are asked for when something is wrong, so a large document is not kept for them but read again. */
