@@ -49,8 +49,8 @@ export interface EngineAddresses {
 
 /** What a message of ext_proc holds beside a body: headers, of which Envoy takes 8 MiB at the very most. */
 const MESSAGE_OVERHEAD_BYTES = 9 * 1024 * 1024;
-/** How long policies may take to close after the last stream; they may be waiting for a network. */
-const CLOSE_TIMEOUT_MS = 5_000;
+/** How long a reload may take to end, and then policies to close: they may be waiting for a network. */
+const CLOSE_TIMEOUT_MS = 3_000;
 
 /**
  * Starts an engine; it serves when the promise resolves.
@@ -130,8 +130,10 @@ class EngineRun implements Engine {
 
   async #stop(): Promise<void> {
     this.#metrics.workerHealth.set(0);
-    await this.#attempt("stop reading routes", this.#source?.stop());
+    // A reload at work may wait for a policy that is being created; Envoy's streams do not wait for that.
+    const sourceStopped = this.#source?.stop();
     await this.#attempt("stop the gRPC server", this.#transport?.stop(this.#config.limits.shutdownTimeoutMs));
+    await this.#attempt("stop reading routes", within(CLOSE_TIMEOUT_MS, sourceStopped));
     await this.#attempt("close the policies", within(CLOSE_TIMEOUT_MS, this.#store?.close()));
     await this.#attempt("stop the admin server", this.#admin?.stop());
     await this.#attempt("stop the health server", this.#health?.stop());
