@@ -2,23 +2,20 @@
 // from the first moment, and stops the other way round, so that nothing is taken away from an exchange.
 import { type AdminSources, adminPages, type EngineStatus } from "./admin/admin-pages.ts";
 import { healthPages, type Readiness } from "./admin/health-pages.ts";
-import { type HttpPages, type HttpServer, startHttpServer } from "./admin/http-server.ts";
+import type { HttpPages, HttpServer } from "./admin/http-server.ts";
 import type { EngineConfig } from "./config/engine-config.ts";
 import { FileSource } from "./config/file-source.ts";
 import { SnapshotStore } from "./config/snapshot-store.ts";
+import { isLoopback, startHttpOn } from "./http-on-address.ts";
 import { createProcessor, PROCESS_METHOD } from "./kernel/processor.ts";
 import { listenError } from "./listen-error.ts";
 import { createEngineMetrics, type EngineMetrics } from "./observability/engine-metrics.ts";
 import type { EngineLogger } from "./observability/log.ts";
 import { type BuildInfo, PolicyRegistry, type RegistryEntry } from "./policy/registry.ts";
 import { createGrpcTransport } from "./transport/grpc.ts";
-import {
-  claimSocket,
-  formatAddress,
-  type ListenAddress,
-  withPrivateFiles,
-} from "./transport/listen-address.ts";
+import { formatAddress, type ListenAddress } from "./transport/listen-address.ts";
 import type { Transport } from "./transport/transport.ts";
+import { untilAborted, within } from "./waiting.ts";
 
 /** What an engine is made of, beside its configuration. */
 export interface EngineOptions {
@@ -183,7 +180,7 @@ class EngineRun implements Engine {
     }
     const common = { pages, log, localHostsOnly: server === "admin" && local && address.kind === "tcp" };
     try {
-      const started = await startOn(address, common);
+      const started = await startHttpOn(address, common);
       this.#addresses[server] = started.address;
       return started;
     } catch (error) {
@@ -241,54 +238,8 @@ function dumpConfig(config: EngineConfig): unknown {
   };
 }
 
-async function startOn(
-  address: ListenAddress,
-  settings: Omit<Parameters<typeof startHttpServer>[0], "endpoint">,
-): Promise<HttpServer> {
-  if (address.kind === "tcp") {
-    return startHttpServer({ ...settings, endpoint: { hostname: address.host, port: address.port } });
-  }
-  const { path } = address;
-  await claimSocket(path);
-  return await withPrivateFiles(path, async () => startHttpServer({ ...settings, endpoint: { unix: path } }));
-}
-
 /** As the source documents write it: `:9001` where it listens everywhere. */
 function shortAddress(address: ListenAddress): string {
   const everywhere = address.kind === "tcp" && (address.host === "0.0.0.0" || address.host === "::");
   return everywhere ? `:${address.port}` : formatAddress(address);
-}
-
-function isLoopback(address: ListenAddress): boolean {
-  if (address.kind === "unix") return true;
-  const { host } = address;
-  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
-}
-
-/** What `work` comes to, or a rejection as soon as the signal aborts. */
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return await work;
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  if (signal.aborted) abort();
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
-}
-
-/** @throws {Error} If the work takes longer. */
-async function within(milliseconds: number, work: Promise<void> | undefined): Promise<void> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => late.reject(new Error(`It took more than ${milliseconds} ms`)),
-    milliseconds,
-  );
-  try {
-    await Promise.race([work, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
