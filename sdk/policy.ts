@@ -9,6 +9,9 @@ import type { RequestResult, ResponseResult } from "./result.ts";
  * during an exchange: prepare here whatever can be prepared. Parameters have been checked against the
  * definition's schema, filled with its defaults and frozen.
  *
+ * Annotate each hook with its result type, as below: the compiler then refuses unknown properties; without, they
+ * are refused only when the hook runs.
+ *
  * A module exports it as `getPolicy`. If it throws, rejects or takes longer than `limits.createTimeout`, the
  * route is not changed and the error is reported at its place in the configuration.
  *

@@ -17,12 +17,14 @@ export interface RequestContext extends ContextBase {
   readonly method: string;
   /**
    * The path without query, normalised: unreserved characters decoded, dot segments resolved and repeated
-   * slashes merged (RFC 3986 section 6.2.2). Decide by this one.
+   * slashes merged (RFC 3986 section 6.2.2), bytes that are not visible ASCII encoded. Decide by this one.
    */
   readonly path: string;
-  /** The path without query, as it is sent to the upstream. */
+  /** The path without query, as it is sent to the upstream; one character a byte. */
   readonly rawPath: string;
-  /** The query's parameters. A copy: changing it changes nothing. */
+  /** The query without `?`, as it is sent to the upstream; one character a byte. Empty when there is none. */
+  readonly rawQuery: string;
+  /** The query's parameters, decoded as UTF-8. A copy: changing it changes nothing. */
   readonly query: URLSearchParams;
   /** The authority (the `Host` of HTTP/1.1), with port if there is one. */
   readonly authority: string;

@@ -8,6 +8,7 @@ export type RequestView = Pick<
   | "method"
   | "path"
   | "rawPath"
+  | "rawQuery"
   | "query"
   | "authority"
   | "scheme"

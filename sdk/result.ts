@@ -7,8 +7,8 @@ import type { ImmediateResponse } from "./respond.ts";
  * Names are compared without regard to case. A list of values becomes one header line each, in order; an empty
  * list sets nothing. `:`-headers, `host`, `content-length` and `transfer-encoding` cannot be set here: use
  * `path`, `method`, `authority`, `status` and `body`. Removing `content-length` and `transfer-encoding` is
- * refused too. CR, LF and NUL in a value are a failure of the policy, and so are characters that a header
- * name cannot have (RFC 9110 section 5.1).
+ * refused too. A control character other than the tab in a value is a failure of the policy (RFC 9110 section
+ * 5.5), and so are characters that a header name cannot have (section 5.1).
  */
 export interface HeaderChanges {
   /** Takes these headers away, every line of them. */

@@ -14,7 +14,7 @@ import type {
 } from "@policy-engine/sdk";
 import type { Step } from "./chain.ts";
 import type { RequestMessage, ResponseMessage } from "./messages.ts";
-import { normalisePath } from "./normalise-path.ts";
+import { encodeBytes, normalisePath } from "./normalise-path.ts";
 
 /** What the contexts of an exchange share. */
 export interface ExchangeFacts {
@@ -88,10 +88,14 @@ export class RequestHookContext extends HookContext implements RequestContext {
     return mark === -1 ? path : path.slice(0, mark);
   }
 
-  get query(): URLSearchParams {
+  get rawQuery(): string {
     const { path } = this.#request;
     const mark = path.indexOf("?");
-    return new URLSearchParams(mark === -1 ? "" : path.slice(mark + 1));
+    return mark === -1 ? "" : path.slice(mark + 1);
+  }
+
+  get query(): URLSearchParams {
+    return new URLSearchParams(encodeBytes(this.rawQuery));
   }
 
   get authority(): string {

@@ -40,6 +40,9 @@ test.each([
   // Decoded once, never twice.
   ["/%2561", "/%2561"],
   ["/%252e%252e/a", "/%252e%252e/a"],
+  // What a client sends raw and what it sends encoded is one path.
+  ["/\xc3\xbc", "/%C3%BC"],
+  ["/a b\x7f\n", "/a%20b%7F%0A"],
   // A stray percent sign is one: it must not join what is decoded after it.
   ["/100%", "/100%25"],
   ["/%zz", "/%25zz"],
@@ -130,7 +133,9 @@ function byTheRules(path: string): string {
   let decoded = "";
   for (let at = 0; at < path.length; at++) {
     const code = path.slice(at + 1, at + 3);
-    if (path[at] !== "%") decoded += path[at];
+    const byte = path.charCodeAt(at);
+    if (byte < 0x21 || byte > 0x7e) decoded += `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+    else if (path[at] !== "%") decoded += path[at];
     else if (!/^[0-9A-Fa-f]{2}$/.test(code)) decoded += "%25";
     else {
       const character = String.fromCharCode(Number.parseInt(code, 16));

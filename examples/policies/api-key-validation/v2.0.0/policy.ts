@@ -93,11 +93,7 @@ function knownKeys(consumer: Consumer, params: Params): KnownKey[] {
 
 /** The query without the key, and the rest as the client wrote it: it may be signed. */
 function queryWithout(ctx: RequestContext, name: string): string | null {
-  const parsed = ctx.query.toString();
-  const received = ctx.original.path.split("?").slice(1).join("?");
-  // An earlier policy may have put another query in its place.
-  const query = new URLSearchParams(received).toString() === parsed ? received : parsed;
-  const kept = query.split("&").filter((pair) => !new URLSearchParams(pair).has(name));
+  const kept = ctx.rawQuery.split("&").filter((pair) => !new URLSearchParams(pair).has(name));
   return kept.length === 0 ? null : kept.join("&").replaceAll(UNSAFE_IN_QUERY, percentEncode);
 }
 
