@@ -1,24 +1,13 @@
 import { readFile } from "node:fs/promises";
-import { join, relative, resolve } from "node:path";
+import { relative, resolve } from "node:path";
+import { type CodeFault, folderOf, importFault, importFaults, mergeFaults } from "./code-fault.ts";
 import { type Diagnostic, parseBundle, parseTypeCheck } from "./diagnostics.ts";
-import { type ImportEdge, importsOf, isInside, leadsOut } from "./imports.ts";
+import { importsOf, leadsOut } from "./imports.ts";
 import { BUNDLE_MS, CHECK_MS } from "./limits.ts";
 import { type GeneratedBy, type RegistrySubject, registrySource } from "./registry-source.ts";
 import { bunCommand, run } from "./run.ts";
 import { counted, positionOf, quoted } from "./text.ts";
-import { ENGINE_DIR, type Workspace } from "./workspace.ts";
-
-/** Something wrong with a file of a policy. */
-export interface CodeFault {
-  /** The policy's folder in the workspace. */
-  readonly folder: string;
-  /** Below the policy's folder. */
-  readonly path: string;
-  readonly line: number;
-  readonly column: number;
-  readonly message: string;
-  readonly hint?: string;
-}
+import type { Workspace } from "./workspace.ts";
 
 export interface CheckOptions {
   readonly workspace: Workspace;
@@ -27,7 +16,6 @@ export interface CheckOptions {
 }
 
 const REGISTRY = "policies.gen.ts";
-const ESCAPE_HINT = "Copy the file into the policy's folder, or add a locked dependency";
 
 /** Type-checks and bundles policies that are in the workspace, and looks at all their imports. */
 export async function checkCode(
@@ -38,23 +26,12 @@ export async function checkCode(
   const checker = new CodeChecker(subjects, options);
   const typeFaults = await checker.checkTypes();
   const bundleFaults = await checker.bundle();
-  return mergeFaults(bundleFaults, typeFaults);
-}
-
-/** The faults of imports, as positions in the policies' files; also for the final bundle. */
-export async function importFaults(
-  edges: readonly ImportEdge[],
-  options: { subjects: readonly RegistrySubject[]; workspace: Workspace },
-): Promise<CodeFault[]> {
-  const { subjects, workspace } = options;
-  const faults: CodeFault[] = [];
-  for (const { from, to, specifier } of edges) {
-    const folder = folderOf(from, { subjects, workspace });
-    if (folder === undefined) continue;
-    if (isInside(to, workspace.path(folder)) || isSupplied(to, workspace)) continue;
-    faults.push(await importFault({ file: from, folder, specifier, workspace }));
-  }
-  return faults;
+  return mergeFaults(bundleFaults, typeFaults).map((fault) => ({
+    ...fault,
+    message: fault.message
+      .replaceAll(`${options.workspace.path(fault.folder)}/`, "./")
+      .replaceAll(options.workspace.dir, ""),
+  }));
 }
 
 class CodeChecker {
@@ -157,7 +134,7 @@ class CodeChecker {
       const checkLine = source.lines.get(folder)?.checkLine ?? 0;
       const isFactory = line === checkLine;
       if (!isFactory && line !== checkLine + 1) continue;
-      const missing = isFactory && message.startsWith("TS2339:");
+      const missing = isFactory && /^TS\d+: Property 'getPolicy' does not exist/.test(message);
       // Without the export the second line fails for the same reason.
       if (!isFactory && told.has(folder)) return undefined;
       if (missing) told.add(folder);
@@ -251,66 +228,4 @@ function bundleMessage(message: string): { message: string; hint?: string } {
     };
   }
   return { message: `Cannot bundle: ${message}` };
-}
-
-async function importFault(options: {
-  file: string;
-  folder: string;
-  specifier: string;
-  workspace: Workspace;
-}): Promise<CodeFault> {
-  const { file, folder, specifier, workspace } = options;
-  const text = await readFile(file, "utf8").catch(() => "");
-  const quotedAt = ['"', "'", "`"]
-    .map((quote) => text.indexOf(quote + specifier + quote))
-    .filter((at) => at >= 0);
-  const place = quotedAt.length === 0 ? { line: 1, column: 1 } : positionOf(text, Math.min(...quotedAt));
-  return {
-    folder,
-    path: relative(workspace.path(folder), file),
-    ...place,
-    message: `Cannot import ${quoted(specifier)}: it leads out of the policy's folder`,
-    hint: ESCAPE_HINT,
-  };
-}
-
-function folderOf(
-  file: string,
-  options: { subjects: readonly RegistrySubject[]; workspace: Workspace },
-): string | undefined {
-  const { subjects, workspace } = options;
-  return subjects.find(({ folder }) => isInside(file, workspace.path(folder)))?.folder;
-}
-
-/** The SDK, and types of what every program has. */
-function isSupplied(file: string, workspace: Workspace): boolean {
-  if (file === join(ENGINE_DIR, "sdk", "index.ts")) return true;
-  const supplied = ["@types", "bun-types", "undici-types"].map((name) =>
-    join(ENGINE_DIR, "node_modules", name),
-  );
-  // The type checker's own library has no path of a file.
-  return (
-    supplied.some((folder) => isInside(file, folder)) ||
-    /^\/?bundled:|\/lib\.[\w.]+\.d\.ts$/.test(relative(workspace.dir, file))
-  );
-}
-
-/** One fault a line and kind: the bundler's and the type checker's findings about one import are one. */
-function mergeFaults(first: readonly CodeFault[], second: readonly CodeFault[]): CodeFault[] {
-  const merged = new Map<string, CodeFault>();
-  const escapes = new Set<string>();
-  const place = (fault: CodeFault): string => `${fault.folder}/${fault.path}:${fault.line}`;
-  for (const fault of [...first, ...second]) {
-    if (fault.message.startsWith("Cannot import ")) escapes.add(place(fault));
-  }
-  for (const fault of [...second, ...first]) {
-    const isEscape = fault.message.startsWith("Cannot import ");
-    const isEcho = /TS2307|Could not resolve/.test(fault.message);
-    if (isEcho && escapes.has(place(fault))) continue;
-    if (/Could not resolve/.test(fault.message) && second.some((other) => place(other) === place(fault)))
-      continue;
-    const key = `${place(fault)}:${isEscape ? fault.message : `${fault.column}:${fault.message}`}`;
-    if (!merged.has(key)) merged.set(key, fault);
-  }
-  return [...merged.values()];
 }

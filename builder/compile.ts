@@ -1,7 +1,7 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { BuildInfo } from "../runtime/policy/registry.ts";
-import { importFaults } from "./check-code.ts";
+import { importFaults } from "./code-fault.ts";
 import { parseBundle } from "./diagnostics.ts";
 import { MAIN_MODULE } from "./generate.ts";
 import { importsOf } from "./imports.ts";

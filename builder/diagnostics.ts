@@ -32,7 +32,7 @@ export function parseTypeCheck(output: string): TypeCheckOutput {
       const why = /(?:via|directive) ["'](.+?)["'] from file '(.+?)'/.exec(line);
       if (why?.[1] !== undefined && why[2] !== undefined)
         edges.push({ file, from: why[2], specifier: why[1] });
-    } else if (/^\s{2}\S/.test(line)) {
+    } else if (/^(?: {2}){1,4}\S/.test(line)) {
       const last = diagnostics.at(-1);
       if (last !== undefined && last.details < MAX_DETAILS) {
         diagnostics[diagnostics.length - 1] = {
