@@ -116,7 +116,7 @@ describe("in: query", () => {
     const params = { keys: KEYS, in: "query", name: "key" };
     await using chain = await testChain([{ policy: rewrite }, { policy, definition, params }]);
     const exchange = await chain.request({ path: `/orders?a=1&key=${KEYS[0]}` });
-    expect(exchange.path).toBe("/orders?b=+c");
+    expect(exchange.path).toBe("/orders?b=%20c");
   });
 
   test("refuses a missing, a wrong and a second key, and one in a header", async () => {
