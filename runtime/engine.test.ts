@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -17,6 +17,9 @@ import {
 import { PROCESS_METHOD } from "./kernel/processor.ts";
 import { createLogger } from "./observability/log.ts";
 import type { RegistryEntry } from "./policy/registry.ts";
+
+// Programs start slowly on a machine under load.
+setDefaultTimeout(60_000);
 
 let folder: string;
 let lines: string[];

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmod, mkdtemp, rm, stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -10,6 +10,9 @@ import { freePort } from "../../test/helpers/ports.ts";
 import { waitFor } from "../../test/helpers/wait.ts";
 import { PROCESS_METHOD } from "../kernel/processor.ts";
 import { parseExposition } from "../observability/parse-exposition.ts";
+
+// Programs start slowly on a machine under load.
+setDefaultTimeout(60_000);
 
 const PROGRAM = [process.execPath, join(import.meta.dir, "fixtures/engine.ts")];
 const ROUTES = "routes: [{ route: r, policies: [{ name: tag, version: v1, parameters: { value: a } }] }]\n";
