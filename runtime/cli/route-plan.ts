@@ -1,5 +1,4 @@
 import type { EngineConfig } from "../config/engine-config.ts";
-import type { PlannedPolicy } from "../config/plan-route.ts";
 import { type RoutesReport, validateRoutes } from "../config/validate-routes.ts";
 import type { Problem } from "../document/problem.ts";
 import { headersOnly } from "../kernel/body-mode.ts";
@@ -48,6 +47,8 @@ export type FirstAnswer = Readonly<
     string
   >
 >;
+
+type PlannedPolicy = NonNullable<RoutesReport["routes"][number]["plan"]>["policies"][number];
 
 interface PlanSettings {
   readonly config: EngineConfig;
