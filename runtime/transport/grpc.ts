@@ -82,7 +82,9 @@ function stop(server: grpc.Server, graceMs: number): Promise<void> {
 
 function serve(accept: StreamAcceptor): grpc.handleBidiStreamingCall<Buffer, Buffer> {
   return (call) => {
+    /** Whether there is still something to say, and whether the receiver has not been told of the end yet. */
     let open = true;
+    let present = true;
     const out: OutgoingStream = {
       send: (message) => {
         if (open) call.write(toBuffer(message));
@@ -92,20 +94,30 @@ function serve(accept: StreamAcceptor): grpc.handleBidiStreamingCall<Buffer, Buf
         open = false;
       },
       fail: (message) => {
-        if (open) call.emit("error", { code: grpc.status.INTERNAL, details: message });
+        if (!open) return;
         open = false;
+        call.emit("error", { code: grpc.status.INTERNAL, details: message });
       },
     };
     const stream: IncomingStream = accept({ get: (name) => textOf(call.metadata.get(name)[0]) }, out);
-    call.on("data", (message: Buffer) => stream.message(message));
-    call.on("end", () => stream.halfClose());
-    // Comes for every stream, also for those that ended well.
-    call.on("cancelled", () => {
+    const gone = () => {
       open = false;
+      if (!present) return;
+      present = false;
       stream.cancel();
+    };
+    call.on("data", (message: Buffer) => {
+      if (present) stream.message(message);
     });
-    // The peer's doing: a message over the limit, a broken frame. gRPC has answered it already.
-    call.on("error", () => stream.cancel());
+    call.on("end", () => {
+      if (present) stream.halfClose();
+    });
+    // Comes for every stream, also for those that ended well.
+    call.on("cancelled", gone);
+    // The peer's doing: a broken frame, a write that it did not wait for. `fail` emits one, too.
+    call.on("error", () => {
+      if (open) gone();
+    });
   };
 }
 

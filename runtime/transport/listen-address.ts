@@ -45,6 +45,7 @@ export async function withPrivateFiles<T>(path: string, make: () => Promise<T>):
   }
 }
 
+/** A socket that this process may not connect to counts as alive. */
 function isAlive(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
@@ -52,6 +53,6 @@ function isAlive(path: string): Promise<boolean> {
       socket.destroy();
       resolve(true);
     });
-    socket.once("error", () => resolve(false));
+    socket.once("error", ({ code }: NodeJS.ErrnoException) => resolve(code !== "ECONNREFUSED"));
   });
 }
