@@ -65,8 +65,23 @@ abstract class HookContext {
   }
 }
 
+/** A context with a message. No body is asked for yet, so there is none to read. */
+abstract class MessageContext extends HookContext {
+  get body(): Uint8Array | null {
+    return null;
+  }
+
+  text(): string | null {
+    return null;
+  }
+
+  json(): unknown {
+    return null;
+  }
+}
+
 /** The context of one run of `onRequest`. */
-export class RequestHookContext extends HookContext implements RequestContext {
+export class RequestHookContext extends MessageContext implements RequestContext {
   readonly #request: RequestMessage;
 
   constructor(facts: ExchangeFacts, step: Step, request: RequestMessage) {
@@ -121,22 +136,10 @@ export class RequestHookContext extends HookContext implements RequestContext {
   get attributes(): Attributes {
     return this.#request.attributes;
   }
-
-  get body(): Uint8Array | null {
-    return null;
-  }
-
-  text(): string | null {
-    return null;
-  }
-
-  json(): unknown {
-    return null;
-  }
 }
 
 /** The context of one run of `onResponse`. */
-export class ResponseHookContext extends HookContext implements ResponseContext {
+export class ResponseHookContext extends MessageContext implements ResponseContext {
   readonly request: RequestView;
   readonly denied: boolean;
   readonly #response: ResponseMessage;
@@ -158,18 +161,6 @@ export class ResponseHookContext extends HookContext implements ResponseContext 
 
   get headers(): HeadersView {
     return this.#response.headers;
-  }
-
-  get body(): Uint8Array | null {
-    return null;
-  }
-
-  text(): string | null {
-    return null;
-  }
-
-  json(): unknown {
-    return null;
   }
 }
 
