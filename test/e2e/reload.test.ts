@@ -4,7 +4,7 @@ import type { RouteSpec } from "../helpers/engine.ts";
 import { load } from "../helpers/http.ts";
 import { type Stack, startStack } from "../helpers/stack.ts";
 
-const EXCHANGES = 6000;
+const EXCHANGES = 4000;
 const CONNECTIONS = 16;
 /** Every policy of a state writes the state's name, in both phases: a mixture would show. */
 function state(label: string): RouteSpec[] {
