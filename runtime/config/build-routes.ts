@@ -7,7 +7,7 @@ import { createInstance } from "../policy/create-instance.ts";
 import type { BuildInfo } from "../policy/registry.ts";
 import { Breather } from "./breather.ts";
 import type { MergedRoute } from "./merge-routes.ts";
-import type { PlannedPolicy, PlannedRoute } from "./plan-route.ts";
+import type { PlannedPolicy, PlannedRoute } from "./plan-policies.ts";
 import type { RouteRecord } from "./route-record.ts";
 import { type ClosingInstances, SharedInstance } from "./shared-instance.ts";
 
@@ -77,7 +77,10 @@ class RouteDraft {
     this.#merged = merged;
     this.#context = context;
     this.#known = context.known.get(merged.route);
-    this.#slots = merged.plan === undefined ? [] : fillSlots(merged.plan, this.#known?.instances ?? []);
+    const { plan } = merged;
+    // The very plan that the chain was made from needs nothing.
+    const settled = plan === undefined || plan === this.#known?.plan;
+    this.#slots = settled ? [] : fillSlots(plan, this.#known?.instances ?? []);
   }
 
   get missing(): readonly Slot[] {
@@ -111,6 +114,7 @@ class RouteDraft {
 
   finish(): RouteRecord {
     const { route, source, plan } = this.#merged;
+    if (plan !== undefined && plan === this.#known?.plan) return { ...this.#known, source, current: true };
     if (plan !== undefined && this.problems.length === 0) {
       const instances = this.#slots.map(({ instance }) => instance!);
       if (this.#isUnchanged(plan, instances)) return { ...this.#known!, source, plan, current: true };

@@ -152,10 +152,13 @@ export function createStore(lab: PolicyLab, limits: Readonly<Record<string, unkn
 }
 
 /** A set as it comes from files, by name and text. */
-export function routeSet(files: Readonly<Record<string, string>>, limits: LimitsConfig): RouteSet {
+export async function routeSet(
+  files: Readonly<Record<string, string>>,
+  limits: LimitsConfig,
+): Promise<RouteSet> {
   const parser = new RouteParser(limits);
-  const sources = Object.entries(files).map(([file, text]) => parser.parse(text, file));
-  return { sources, problems: [] };
+  const reads = Object.entries(files).map(([file, text]) => parser.parse(text, file));
+  return { sources: await Promise.all(reads), problems: [] };
 }
 
 /** A folder of its own for a test; the system clears it away. */

@@ -31,7 +31,7 @@ function cases(kind: "engine" | "routes"): [name: string, text: string][] {
 
 async function problemsOfRoutes(file: string, text: string): Promise<Problem[]> {
   const { lab, limits } = createStore(await PolicyLab.open());
-  const set = routeSet({ [file]: text }, limits);
+  const set = await routeSet({ [file]: text }, limits);
   const { problems } = await mergeRoutes(set, { registry: lab.registry, limits, known: undefined });
   return [...problems].sort(compareProblems);
 }

@@ -2,7 +2,7 @@ import type { Problem } from "../document/problem.ts";
 import { createSecretReader, type SecretReader } from "../policy/parameters.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import { Breather } from "./breather.ts";
-import { type PlannedRoute, planPolicies } from "./plan-route.ts";
+import { type PlannedRoute, planPolicies } from "./plan-policies.ts";
 import type { RouteReporter } from "./route-resource.ts";
 import { ROUTES_LIMIT_HINT, type RouteEntry, type RouteSet, type RouteSource } from "./route-source.ts";
 
@@ -11,7 +11,14 @@ export interface MergeContext {
   readonly registry: PolicyRegistry;
   readonly limits: { readonly routes: number; readonly policiesPerRoute: number };
   /** The routes as they are; undefined before anything was applied. */
-  readonly known: ReadonlyMap<string, { readonly source: string }> | undefined;
+  readonly known: ReadonlyMap<string, KnownRoute> | undefined;
+}
+
+/** What is known of a route that is there already. */
+export interface KnownRoute {
+  readonly source: string;
+  /** What its chain was made from. */
+  readonly plan: PlannedRoute | undefined;
 }
 
 /** One configured route. Without a plan it has errors: it stays as it is, or is unavailable. */
@@ -52,39 +59,76 @@ export async function mergeRoutes(set: RouteSet, { registry, limits, known }: Me
     return { refused, routes: [], kept: new Set(), problems };
   }
   const lost = new Set(set.sources.filter(({ usable }) => !usable).map(({ name }) => name));
-  const secrets = new Map<string, SecretReader>();
+  const planner = new Planner({ registry, limits, known });
   const breather = new Breather();
   const routes: MergedRoute[] = [];
   for (const [route, claimed] of claims) {
     await breather.pause();
-    const { source, entry } = claimed[0]!;
-    const { policiesPerRoute } = limits;
-    const { report } = entry;
-    const found: Problem[] = claimed.flatMap((claim) => claim.entry.problems);
-    found.push(...duplicates(claimed));
+    const { source, entry } = claimed[0];
+    const found: Problem[] = [...claimed.flatMap((claim) => claim.entry.problems), ...duplicates(claimed)];
     let plan: PlannedRoute | undefined;
-    for (const { source: origin, entry: claim } of claimed) {
-      const reader = secretsOf(origin.baseDir, secrets);
-      const context = { registry, secrets: reader, policiesPerRoute, report: claim.report };
-      const { policies, problems: wrong } = planPolicies(claim.references, context);
-      found.push(...wrong);
-      if (claim.resource !== undefined) plan = { resource: claim.resource, policies };
+    for (const claim of claimed) {
+      const planned = planner.plan(claim);
+      found.push(...planned.problems);
+      plan = planned.plan;
     }
     const owner = known?.get(route)?.source;
     if (owner !== undefined && owner !== source.name && lost.has(owner)) {
-      found.push(report("/route", heldMessage(route, owner), { at: "value" }));
+      found.push(entry.report("/route", heldMessage(route, owner)));
     }
     problems.push(...found);
-    routes.push({ route, source: source.name, plan: found.length === 0 ? plan : undefined, report });
+    routes.push({
+      route,
+      source: source.name,
+      plan: found.length === 0 ? plan : undefined,
+      report: entry.report,
+    });
   }
   return { refused, routes, kept: keptRoutes(set, { claims, known }), problems };
 }
 
+/** Checks entries; one that says what it said before, and reads no secrets, is not checked again. */
+class Planner {
+  readonly #context: MergeContext;
+  /** By the folder that their paths start from. */
+  readonly #secrets = new Map<string, SecretReader>();
+
+  constructor(context: MergeContext) {
+    this.#context = context;
+  }
+
+  plan({ source, entry }: Claim): {
+    readonly plan: PlannedRoute | undefined;
+    readonly problems: readonly Problem[];
+  } {
+    const { registry, limits, known } = this.#context;
+    const { route, resource, references, report } = entry;
+    const before = known?.get(route)?.plan;
+    if (before !== undefined && before.resource === resource && !before.readsSecrets) {
+      return { plan: before, problems: [] };
+    }
+    const reader = this.#secretsOf(source.baseDir);
+    let readsSecrets = false;
+    const secrets: SecretReader = {
+      read(reference) {
+        readsSecrets = true;
+        return reader.read(reference);
+      },
+    };
+    const { policiesPerRoute } = limits;
+    const { policies, problems } = planPolicies(references, { registry, secrets, policiesPerRoute, report });
+    return { plan: resource && { resource, policies, readsSecrets }, problems };
+  }
+
+  #secretsOf(baseDir: string): SecretReader {
+    const reader = this.#secrets.get(baseDir) ?? createSecretReader({ baseDir });
+    this.#secrets.set(baseDir, reader);
+    return reader;
+  }
+}
+
 /** The routes that would be gone if the set were applied. */
-export function removedRoutes(
-  set: RouteSet,
-  known: ReadonlyMap<string, { readonly source: string }>,
-): string[] {
+export function removedRoutes(set: RouteSet, known: ReadonlyMap<string, KnownRoute>): string[] {
   if (isRefused(set, false)) return [];
   const claims = collectClaims(set);
   const kept = keptRoutes(set, { claims, known });
@@ -137,13 +181,4 @@ function duplicates([first, ...further]: readonly [Claim, ...Claim[]]): Problem[
 
 function heldMessage(route: string, owner: string): string {
   return `Cannot move route ${JSON.stringify(route)}: it came from ${JSON.stringify(owner)}, which cannot be used now`;
-}
-
-function secretsOf(baseDir: string, readers: Map<string, SecretReader>): SecretReader {
-  let reader = readers.get(baseDir);
-  if (reader === undefined) {
-    reader = createSecretReader({ baseDir });
-    readers.set(baseDir, reader);
-  }
-  return reader;
 }

@@ -73,11 +73,12 @@ export class RouteFiles {
       const { text } = read;
       left -= Buffer.byteLength(text);
       const before = this.#known.get(file);
-      const source = before?.text === text ? before.source : this.#parser.parse(text, file);
+      const source = before?.text === text ? before.source : await this.#parser.parse(text, file);
       known.set(file, { text, source });
       sources.push(source);
     }
     this.#known = known;
+    this.#parser.keep(new Set(list.files));
     return { sources, problems: [] };
   }
 

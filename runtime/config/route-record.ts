@@ -1,4 +1,4 @@
-import type { PlannedRoute } from "./plan-route.ts";
+import type { PlannedRoute } from "./plan-policies.ts";
 import type { SharedInstance } from "./shared-instance.ts";
 import type { RouteState } from "./snapshot.ts";
 

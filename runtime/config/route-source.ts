@@ -2,6 +2,8 @@ import { dirname } from "node:path";
 import { compareProblems, type Problem } from "../document/problem.ts";
 import { type CompiledSchema, compileSchema, type SchemaIssue } from "../document/schema.ts";
 import { parseYaml, type YamlDocument } from "../document/yaml-document.ts";
+import { DEFAULT_YAML_LIMITS } from "../document/yaml-value.ts";
+import { Breather } from "./breather.ts";
 import {
   type PolicyReference,
   type RouteReporter,
@@ -10,6 +12,7 @@ import {
   toPolicyReference,
   toRouteResource,
 } from "./route-resource.ts";
+import { splitRoutes } from "./split-routes.ts";
 
 /** Everything that is configured at one moment, as far as it can be read. */
 export interface RouteSet {
@@ -50,19 +53,66 @@ const REMOVAL_HINT = 'To remove every route write "routes: []"; nothing is remov
 
 export const ROUTES_LIMIT_HINT = 'The limit is "limits.routes" of the engine\'s configuration';
 
-/** Parses route files; make one for many files. */
+/** What one entry says, whatever its place. */
+type ParsedEntry = Pick<RouteEntry, "resource" | "references"> & {
+  readonly route: string | undefined;
+  readonly issues: readonly SchemaIssue[];
+};
+
+/** Levels of nesting that a whole file has around an entry and a piece of it has not. */
+const OUTER_LEVELS = 1;
+
+/** Parses route files; make one for many files and for all their changes. */
 export class RouteParser {
   readonly #route = routeSchema();
   readonly #top = topSchema();
   readonly #limits: { readonly routeFileBytes: number; readonly routes: number };
+  /** Entries of each file by their text, as they were read last. */
+  readonly #known = new Map<string, ReadonlyMap<string, ParsedEntry>>();
 
   /** @param limits `limits.routeFileBytes` and `limits.routes` of the engine's configuration. */
   constructor(limits: { readonly routeFileBytes: number; readonly routes: number }) {
     this.#limits = limits;
   }
 
-  /** What a text says. Never throws. */
-  parse(text: string, file: string): RouteSource {
+  /** What a text says. Never rejects. Lets other work run in between, where the file's layout allows. */
+  async parse(text: string, file: string): Promise<RouteSource> {
+    return (await this.#parsePieces(text, file)) ?? this.#parseWhole(text, file);
+  }
+
+  /** Forgets files that are not among these. */
+  keep(files: ReadonlySet<string>): void {
+    for (const file of this.#known.keys()) if (!files.has(file)) this.#known.delete(file);
+  }
+
+  /** Reads entry by entry; undefined where the file is to be read as a whole, also to say what is wrong. */
+  async #parsePieces(text: string, file: string): Promise<RouteSource | undefined> {
+    if (Buffer.byteLength(text) > this.#limits.routeFileBytes) return undefined;
+    const pieces = splitRoutes(text);
+    if (pieces === undefined || pieces.length > this.#limits.routes) return undefined;
+    const before = this.#known.get(file);
+    const known = new Map<string, ParsedEntry>();
+    const found: { readonly parsed: ParsedEntry; readonly report: RouteReporter }[] = [];
+    const breather = new Breather();
+    for (const [index, piece] of pieces.entries()) {
+      await breather.pause();
+      const read = (): YamlDocument =>
+        parseYaml(piece.text, file, { depth: DEFAULT_YAML_LIMITS.depth - OUTER_LEVELS });
+      const parsed = before?.get(piece.text) ?? known.get(piece.text) ?? this.#parsePiece(read());
+      if (parsed === undefined) return undefined;
+      known.set(piece.text, parsed);
+      found.push({ parsed, report: pieceReporter(weakly(read), { index, linesBefore: piece.linesBefore }) });
+    }
+    this.#known.set(file, known);
+    return assemble(file, { found, problems: [] });
+  }
+
+  #parsePiece({ value, problems }: YamlDocument): ParsedEntry | undefined {
+    if (problems.length > 0 || !Array.isArray(value) || value.length !== 1) return undefined;
+    return this.#parseEntry(value[0]);
+  }
+
+  #parseWhole(text: string, file: string): RouteSource {
     const read = (): YamlDocument => parseYaml(text, file, { bytes: this.#limits.routeFileBytes });
     const document = read();
     if (document.empty) {
@@ -80,25 +130,58 @@ export class RouteParser {
       const message = `Cannot use ${values.length} routes: at most ${this.#limits.routes} are allowed`;
       return unusable(file, [document.problem("/routes", message, { hint: ROUTES_LIMIT_HINT })]);
     }
-    const usable = problems.length === 0;
-    const again = weakly(document, read);
-    const entries: RouteEntry[] = [];
-    for (const [index, value] of values.entries()) {
-      const report: RouteReporter = (pointer, message, options) =>
-        again().problem(`/routes/${index}${pointer}`, message, options);
-      const issues = this.#route.check(value);
-      const found = issues.map(({ pointer, message, hint, at }) => report(pointer, message, { hint, at }));
-      const route = nameOf(value);
-      if (route === undefined || !usable) problems.push(...found);
-      if (route === undefined) continue;
-      const resource = found.length === 0 ? toRouteResource(value) : undefined;
-      entries.push({ route, resource, references: referencesOf(value, issues), problems: found, report });
-    }
-    problems.sort(compareProblems);
-    if (!usable) return unusable(file, problems);
-    const named = entries.length === values.length;
-    return { name: file, baseDir: dirname(file), usable, entries, named, problems };
+    const again = weakly(read, document);
+    const found = values.map((value, index) => ({
+      parsed: this.#parseEntry(value),
+      report: ((pointer, message, options) =>
+        again().problem(`/routes/${index}${pointer}`, message, options)) satisfies RouteReporter,
+    }));
+    return assemble(file, { found, problems });
   }
+
+  #parseEntry(value: unknown): ParsedEntry {
+    const issues = this.#route.check(value);
+    return {
+      route: nameOf(value),
+      issues,
+      resource: issues.length === 0 ? toRouteResource(value) : undefined,
+      references: referencesOf(value, issues),
+    };
+  }
+}
+
+/** A source of entries. With problems of the file as a whole there is none, only more problems. */
+function assemble(
+  file: string,
+  content: {
+    readonly found: readonly { readonly parsed: ParsedEntry; readonly report: RouteReporter }[];
+    readonly problems: readonly Problem[];
+  },
+): RouteSource {
+  const usable = content.problems.length === 0;
+  const problems = [...content.problems];
+  const entries: RouteEntry[] = [];
+  for (const { parsed, report } of content.found) {
+    const { route, issues, resource, references } = parsed;
+    const wrong = issues.map(({ pointer, message, hint, at }) => report(pointer, message, { hint, at }));
+    if (route === undefined || !usable) problems.push(...wrong);
+    if (route !== undefined) entries.push({ route, resource, references, problems: wrong, report });
+  }
+  problems.sort(compareProblems);
+  if (!usable) return unusable(file, problems);
+  const named = entries.length === content.found.length;
+  return { name: file, baseDir: dirname(file), usable, entries, named, problems };
+}
+
+/** Turns a problem of a piece into one of its file. */
+function pieceReporter(
+  document: () => YamlDocument,
+  { index, linesBefore }: { readonly index: number; readonly linesBefore: number },
+): RouteReporter {
+  return (pointer, message, options) => {
+    const problem = document().problem(`/0${pointer}`, message, options);
+    return { ...problem, line: problem.line + linesBefore, pointer: `/routes/${index}${pointer}` };
+  };
 }
 
 /** A source of which nothing can be used, and why. */
@@ -137,13 +220,13 @@ function referencesOf(value: unknown, issues: readonly SchemaIssue[]): Map<numbe
   return references;
 }
 
-/** Positions are asked for when something is wrong, so a large document is not kept for them but read again. */
-function weakly<T extends object>(value: T, again: () => T): () => T {
-  let reference = new WeakRef(value);
+/** Positions are asked for when something is wrong, so a document is not kept for them but read again. */
+function weakly<T extends object>(read: () => T, value?: T): () => T {
+  let reference = value && new WeakRef(value);
   return () => {
-    let held = reference.deref();
+    let held = reference?.deref();
     if (held === undefined) {
-      held = again();
+      held = read();
       reference = new WeakRef(held);
     }
     return held;

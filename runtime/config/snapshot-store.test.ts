@@ -8,8 +8,8 @@ async function open(limits?: Readonly<Record<string, unknown>>): Promise<StoreKi
   return createStore(await PolicyLab.open(), limits);
 }
 
-function apply(kit: StoreKit, files: Readonly<Record<string, string>>): Promise<ApplyReport> {
-  return kit.store.apply(routeSet(files, kit.limits));
+async function apply(kit: StoreKit, files: Readonly<Record<string, string>>): Promise<ApplyReport> {
+  return kit.store.apply(await routeSet(files, kit.limits));
 }
 
 function applyTags(kit: StoreKit, routes: Tags): Promise<ApplyReport> {

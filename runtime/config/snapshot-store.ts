@@ -235,7 +235,9 @@ function compareRecords(
 
 /** Whether a route serves the same, from the same configuration: what is not enabled counts too. */
 function isSame(a: RouteRecord, b: RouteRecord): boolean {
-  return a.state === b.state && isDeepStrictEqual(a.plan?.resource, b.plan?.resource);
+  const before = a.plan?.resource;
+  const after = b.plan?.resource;
+  return a.state === b.state && (before === after || isDeepStrictEqual(before, after));
 }
 
 function countStatuses(
