@@ -1,4 +1,5 @@
 // The transport on grpc-js. All that is gRPC's stays in this file.
+import type { ServerHttp2Session } from "node:http2";
 import * as grpc from "@grpc/grpc-js";
 import type { EngineLogger } from "../observability/log.ts";
 import { claimSocket, formatAddress, type ListenAddress, withPrivateFiles } from "./listen-address.ts";
@@ -22,6 +23,9 @@ export interface GrpcTransportSettings {
   readonly log: EngineLogger;
 }
 
+/** For each stream whose receiver waits for its end, how to tell it. */
+type OpenCalls = Set<() => void>;
+
 /** A transport over cleartext HTTP/2 (h2c) on a TCP or a Unix socket; the socket's file has mode 0600. */
 export function createGrpcTransport(settings: GrpcTransportSettings): Transport {
   const { log } = settings;
@@ -34,12 +38,13 @@ export function createGrpcTransport(settings: GrpcTransportSettings): Transport 
   });
   // grpc-js has no option for it, but hands these to the HTTP/2 server that it makes when it binds.
   Object.assign((server as unknown as { commonServerOptions: object }).commonServerOptions, NO_RESET_LIMIT);
+  const calls: OpenCalls = new Set();
   for (const [path, accept] of Object.entries(settings.services)) {
-    server.register(path, serve(accept), identity, identity, "bidi");
+    server.register(path, serve(accept, calls), identity, identity, "bidi");
   }
   return {
     listen: () => listen(server, settings.address),
-    stop: (graceMs) => stop(server, graceMs),
+    stop: (graceMs) => stop(server, { graceMs, calls }),
   };
 }
 
@@ -67,10 +72,14 @@ function causeOf({ message }: Error): string {
   return /errors: \[(.+)\]$/.exec(message)?.[1] ?? message;
 }
 
-function stop(server: grpc.Server, graceMs: number): Promise<void> {
+function stop(server: grpc.Server, { graceMs, calls }: { graceMs: number; calls: OpenCalls }): Promise<void> {
   return new Promise((resolve) => {
     const force = setTimeout(() => {
+      // First, so that none of them ends well on the way: Envoy would go on without the steps still to come.
+      for (const giveUp of [...calls]) giveUp();
+      const sessions = sessionsOf(server);
       server.forceShutdown();
+      for (const session of sessions) session.destroy();
       resolve();
     }, graceMs);
     server.tryShutdown(() => {
@@ -80,7 +89,15 @@ function stop(server: grpc.Server, graceMs: number): Promise<void> {
   });
 }
 
-function serve(accept: StreamAcceptor): grpc.handleBidiStreamingCall<Buffer, Buffer> {
+/** `forceShutdown` itself ends only connections that channelz knows of, and channelz is off. */
+function sessionsOf(server: grpc.Server): ServerHttp2Session[] {
+  const { http2Servers } = server as unknown as {
+    http2Servers: ReadonlyMap<unknown, { readonly sessions: ReadonlySet<ServerHttp2Session> }>;
+  };
+  return [...http2Servers.values()].flatMap(({ sessions }) => [...sessions]);
+}
+
+function serve(accept: StreamAcceptor, calls: OpenCalls): grpc.handleBidiStreamingCall<Buffer, Buffer> {
   return (call) => {
     /** Whether there is still something to say, and whether the receiver has not been told of the end yet. */
     let open = true;
@@ -104,8 +121,10 @@ function serve(accept: StreamAcceptor): grpc.handleBidiStreamingCall<Buffer, Buf
       open = false;
       if (!present) return;
       present = false;
+      calls.delete(gone);
       stream.cancel();
     };
+    calls.add(gone);
     call.on("data", (message: Buffer) => {
       if (present) stream.message(message);
     });
