@@ -104,6 +104,24 @@ for (const base of bases) {
       ]);
     });
 
+    // Where nothing may be overridden, Envoy itself holds the request back until its body is whole.
+    if (base !== "forbidden") {
+      test("edge: directions interleave: the upstream answers before the request's body is there", async () => {
+        stack.upstream.on("/odd/early", { early: true, body: "early" });
+        stack.upstream.forget();
+        const connection = await HttpConnection.open(stack.envoy.port);
+        connection.write("POST /odd/early HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n");
+        const response = await connection.read();
+        expect([response.status, response.text(), response.header("x-response")]).toEqual([
+          200,
+          "early",
+          "1",
+        ]);
+        connection.write("body");
+        connection.close();
+      });
+    }
+
     test("edge: an upstream that hangs up is Envoy's own answer", async () => {
       expect((await stack.get("/odd/gone")).status).toBe(503);
     });

@@ -25,6 +25,8 @@ export interface Reply {
   readonly until?: Promise<unknown>;
   /** Switches protocols (101) and then sends every byte back. */
   readonly upgrade?: boolean;
+  /** Answers on the headers, before the body is there. Not for scripts that are functions. */
+  readonly early?: boolean;
   /** Closes the connection without an answer. */
   readonly hangUp?: boolean;
 }
@@ -84,10 +86,14 @@ export class Upstream {
       if (head === undefined) return;
       const [method = "", path = ""] = head.start.split(" ");
       if (headerOf(head.headers, "expect") !== undefined) socket.write("HTTP/1.1 100 Continue\r\n\r\n");
-      const { body, trailers } = await readBody(reader, head.headers);
-      const request = { method, path, headers: head.headers, body: body.toString("latin1"), trailers };
-      this.requests.push(request);
       const script = this.#scripts.get(path.split("?")[0] ?? "") ?? {};
+      const early = typeof script === "object" && script.early === true;
+      const begun: SeenRequest = { method, path, headers: head.headers, body: "", trailers: [] };
+      if (early) socket.write(encodeReply(begun, script));
+      const { body, trailers } = await readBody(reader, head.headers);
+      const request = { ...begun, body: body.toString("latin1"), trailers };
+      this.requests.push(request);
+      if (early) continue;
       const reply = typeof script === "function" ? await script(request) : script;
       await reply.until;
       if (reply.hangUp === true) {
