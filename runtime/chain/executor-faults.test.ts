@@ -249,18 +249,21 @@ describe("cancellation", () => {
     expect(exchange.denial).toMatchObject({ reason: "out_of_order", details: "policy_engine:out_of_order" });
   });
 
-  test("edge: a late hook over a denial adds nothing to what was sent", async () => {
+  test("edge: a late hook over a denial adds nothing to what was sent, and none runs after it", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const onResponse = () => promise.then(() => ({ setHeaders: { "x-late": "1" } }));
+    const ran: string[] = [];
     const { exchange } = start([
       { policy: { onRequest: () => respond(403) } },
       { policy: { onResponse }, appliesToDenials: true },
+      { policy: { onResponse: () => void ran.push("d") }, appliesToDenials: true },
     ]);
     const done = exchange.runRequest();
     exchange.end("cancelled");
     resolve();
     await done;
     expect(exchange.denial?.response.headers.has("x-late")).toBe(false);
+    expect(ran).toEqual([]);
   });
 
   test("the signal: not aborted before, aborted after, also when first asked for then", async () => {
