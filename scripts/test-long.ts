@@ -1,0 +1,21 @@
+/** Runs the model with many more exchanges than `make test` does, then the soak. */
+import { resolve } from "node:path";
+
+const PROJECT = resolve(import.meta.dir, "..");
+const TIMEOUT_MS = 3_600_000;
+const MODEL_EXCHANGES = "200000";
+
+const child = Bun.spawn(
+  [
+    ...[process.execPath, "test", `--timeout=${TIMEOUT_MS}`],
+    ...["./test/integration/kernel-model.test.ts", "./test/long/soak.long.ts"],
+  ],
+  {
+    cwd: PROJECT,
+    env: { MODEL_EXCHANGES, ...process.env },
+    stdin: "ignore",
+    stdout: "inherit",
+    stderr: "inherit",
+  },
+);
+process.exitCode = await child.exited;
