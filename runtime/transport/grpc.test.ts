@@ -1,3 +1,5 @@
+// The transport over real sockets. One file, long as it is: everything here looks through the same plain client,
+// a raw HTTP/2 session, so that no gRPC library hides what goes over the wire.
 import { afterEach, describe, expect, test } from "bun:test";
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import {
@@ -73,7 +75,7 @@ function frame(message: string, encoding: "utf8" | "latin1" = "utf8"): Buffer {
   return Buffer.concat([head, body]);
 }
 
-/** A plain HTTP/2 client, so that no gRPC library hides what goes over the wire. */
+/** See the head of the file. */
 class TestClient {
   readonly session: ClientHttp2Session;
   goaway: number | undefined;
@@ -293,6 +295,18 @@ describe("limits", () => {
     const call = client.open();
     call.stream.write(Buffer.from([0, 0xff, 0xff, 0xff, 0xff, 0x61]));
     expect((await call.over()).status).toBe("8");
+  });
+
+  test("limit: a small message that unpacks to a large one counts as the large one", async () => {
+    const { server, client } = await started();
+    const packed = Buffer.from(Bun.gzipSync(new Uint8Array(500_000)));
+    expect(packed.length).toBeLessThan(MAX_MESSAGE);
+    const bytes = frame(packed.toString("latin1"), "latin1");
+    bytes[0] = 1;
+    const call = client.open({ "grpc-encoding": "gzip" });
+    call.stream.write(bytes);
+    expect((await call.over()).status).toBe("8");
+    expect(server.streams[0]?.events.filter((event) => !event.startsWith("("))).toEqual([]);
   });
 
   test(
