@@ -64,9 +64,9 @@ async function ask(
   if (code !== 0) throw failure(`"${command} --json" ended with ${code}: ${stderr.trim().slice(0, 500)}`);
   let value: unknown;
   try {
-    value = JSON.parse(stdout);
+    // A policy may print when it is imported; what the command prints begins on a line of its own.
+    value = JSON.parse(stdout.slice(stdout.lastIndexOf("\n{") + 1));
   } catch {
-    // A policy that prints when it is imported spoils the output of every command that loads it.
     throw failure(`"${command} --json" printed something else than JSON: ${quoted(stdout.slice(0, 80))}`);
   }
   if (!isRecord(value)) throw failure(`"${command} --json" printed no object`);

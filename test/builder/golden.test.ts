@@ -1,6 +1,6 @@
 // Every mistake a person can make in what the builder reads has a file in test/golden/builder: the input files,
 // each after a line "--- path", and after "===" what the builder says. UPDATE_GOLDEN=1 writes the latter anew.
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { build } from "../../builder/build.ts";
@@ -12,6 +12,7 @@ const FOLDER = join(import.meta.dir, "..", "golden", "builder");
 const UPDATE = process.env.UPDATE_GOLDEN === "1";
 
 afterAll(removeFolders);
+setDefaultTimeout(120_000);
 
 describe("FR-044: golden error reports", () => {
   const cases = readdirSync(FOLDER).filter((file) => file.endsWith(".txt"));

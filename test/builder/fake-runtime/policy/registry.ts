@@ -1,0 +1,1 @@
+export type { BuildInfo, RegistryEntry } from "../../../../runtime/policy/registry.ts";
