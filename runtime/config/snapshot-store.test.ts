@@ -487,7 +487,7 @@ describe("SnapshotStore: overlapping applies", () => {
     await kit.store.close();
     expect(kit.lab.lives.every(({ closed }) => closed === 1)).toBe(true);
     expect(kit.lab.of("b")).toHaveLength(1);
-  });
+  }, 60_000);
 });
 
 describe("SnapshotStore: what it shows", () => {

@@ -40,15 +40,22 @@ routes:   # in order
 
   # between
   - { route: 'it''s', policies: [] }
+  - route: last
+    policies: []
+    metadata:
+      text: |+
+        end
+
 `;
 
 describe("splitRoutes()", () => {
   test("cuts a list in block style, and keeps the lines", () => {
     const pieces = splitRoutes(PLAIN)!;
-    expect(pieces.map(({ linesBefore }) => linesBefore)).toEqual([4, 15, 23]);
+    expect(pieces.map(({ linesBefore }) => linesBefore)).toEqual([4, 15, 23, 24]);
     expect(pieces.every(({ text }) => text.startsWith("  -"))).toBe(true);
     expect({ routes: readPieces(PLAIN) }).toEqual(parseYaml(PLAIN, "f").value as { routes: unknown[] });
-    expect(readPieces(PLAIN.replaceAll("\n", "\r\n"))).toEqual(readPieces(PLAIN));
+    const crlf = PLAIN.replaceAll("\n", "\r\n");
+    expect({ routes: readPieces(crlf) }).toEqual(parseYaml(crlf, "f").value as { routes: unknown[] });
   });
 
   test.each([
@@ -76,6 +83,8 @@ describe("splitRoutes()", () => {
       "'",
       ":",
       "|",
+      "|+\n",
+      "+",
       ">",
       "[",
       "]",
@@ -105,10 +114,10 @@ describe("splitRoutes()", () => {
         compared += 1;
         expect(parseYaml(text, "f").value).toEqual({ routes: pieces });
       }),
-      { numRuns: 3_000 },
+      { numRuns: 1_000 },
     );
-    expect(compared).toBeGreaterThan(100);
-  });
+    expect(compared).toBeGreaterThan(30);
+  }, 60_000);
 });
 
 describe("RouteParser", () => {

@@ -1,0 +1,121 @@
+import { describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Problem } from "../document/problem.ts";
+import { createStore, PolicyLab, routesText, temporaryFolder } from "./config-fixtures.ts";
+import { type RoutesReport, validateRoutes } from "./validate-routes.ts";
+
+async function validate(text: string, lab?: PolicyLab): Promise<RoutesReport> {
+  const kit = createStore(lab ?? (await PolicyLab.open()), { policiesPerRoute: 3 });
+  const path = join(temporaryFolder(), "routes.yaml");
+  writeFileSync(path, text);
+  const report = await validateRoutes(path, { registry: kit.lab.registry, config: { limits: kit.limits } });
+  expect(kit.lab.lives).toEqual([]);
+  return report;
+}
+
+/** The only problem of a route with one policy. */
+async function problemOf(reference: string): Promise<Problem> {
+  const report = await validate(`routes:\n  - route: a\n    policies:\n      - ${reference}\n`);
+  expect(report.valid).toBe(false);
+  expect(report.problems).toHaveLength(1);
+  return report.problems[0]!;
+}
+
+describe("validateRoutes()", () => {
+  test("US8.5: a valid file is valid, and no policy is created", async () => {
+    const report = await validate(routesText({ a: ["1"], b: [] }));
+    expect(report).toMatchObject({ valid: true, problems: [] });
+    expect(report.routes.map(({ route }) => route)).toEqual(["a", "b"]);
+  });
+
+  test("US3.3: a version that was removed from the executable is named, with those that are there", async () => {
+    const lab = await PolicyLab.open((key) => key !== "tag v1.0.0");
+    const report = await validate("routes: [{ route: a, policies: [{ name: tag, version: v1.0.0 }] }]", lab);
+    expect(report.problems).toMatchObject([
+      {
+        line: 1,
+        column: 55,
+        pointer: "/routes/0/policies/0/version",
+        message: 'Cannot find policy "tag" v1.0.0: that version is not in this executable',
+        hint: "Versions in this executable: v1.2.0, v2.0.0",
+      },
+    ]);
+  });
+
+  test("US8.1: jwksUrl must be HTTPS", async () => {
+    const reference = '{ name: jwt-validation, version: v1, parameters: { jwksUrl: "http://a", issuer: a } }';
+    expect(await problemOf(reference)).toMatchObject({
+      line: 4,
+      column: 69,
+      pointer: "/routes/0/policies/0/parameters/jwksUrl",
+      message: "jwksUrl must be HTTPS",
+    });
+  });
+
+  test("US8.2: a negative rate is out of range", async () => {
+    const reference = "{ name: rate-limit, version: v1, parameters: { requestsPerSecond: -1 } }";
+    expect(await problemOf(reference)).toMatchObject({
+      pointer: "/routes/0/policies/0/parameters/requestsPerSecond",
+      message: '"requestsPerSecond" must be at least 1',
+    });
+  });
+
+  test("US8.3: a value that does not match its pattern", async () => {
+    const problem = await problemOf("{ name: tag, version: v1, parameters: { name: Tag } }");
+    expect(problem.message).toBe('"name" must match the pattern ^x-[a-z0-9-]+$');
+  });
+
+  test("US8.4: missing required parameters are listed", async () => {
+    const problem = await problemOf("{ name: jwt-validation, version: v1 }");
+    expect(problem.message).toBe('Missing required fields "jwksUrl", "issuer"');
+    expect(problem.pointer).toBe("/routes/0/policies/0/parameters");
+  });
+
+  test.each([
+    ["executionCondition", "{ name: tag, version: v1, executionCondition: 'true' }"],
+    ["timeout", "{ name: tag, version: v1, timeout: 1s }"],
+    ["onUnbufferable", "{ name: tag, version: v1, onUnbufferable: deny }"],
+    ["failureMode", "{ name: tag, version: v1, failureMode: open }"],
+    ["name", "{ name: fail-open, version: v1 }"],
+    ["name", "{ name: read-body, version: v1 }"],
+    ["name", "{ name: write-body, version: v1 }"],
+  ])("what a later release brings is refused at %s: %s", async (key, reference) => {
+    const problem = await problemOf(reference);
+    expect(problem.message).toEndWith("is not supported by this engine yet");
+    expect(problem.pointer).toBe(`/routes/0/policies/0/${key}`);
+  });
+
+  test("what the policy's own validate says stands at its parameters, without secrets", async () => {
+    const report = await validate(`
+routes:
+  - route: a
+    policies:
+      - { name: choosy, version: v1, parameters: { even: 3, token: hide-this-token } }
+      - { name: choosy, version: v1, parameters: { even: 13, token: hide-this-token } }
+`);
+    expect(report.problems.map(({ line, message }) => [line, message])).toEqual([
+      [5, "Must be even, with [redacted]"],
+      [5, "Must be nice"],
+      [6, "Cannot check parameters: the policy's validate failed: Error: unlucky [redacted]"],
+    ]);
+  });
+
+  test("more policies than limits.policiesPerRoute are an error of the route", async () => {
+    const report = await validate(routesText({ a: ["1", "2", "3", "4"], b: ["1"] }));
+    expect(report.problems.map(({ pointer, message }) => [pointer, message])).toEqual([
+      ["/routes/0/policies", "Cannot use 4 policies on one route: at most 3 are allowed"],
+    ]);
+  });
+
+  test("a path that cannot be read is one problem", async () => {
+    const kit = createStore(await PolicyLab.open());
+    const path = join(temporaryFolder(), "missing.yaml");
+    const config = { limits: kit.limits };
+    const report = await validateRoutes(path, { registry: kit.lab.registry, config });
+    expect(report).toMatchObject({ valid: false, routes: [] });
+    expect(report.problems.map(({ message }) => message)).toEqual([
+      `Cannot read routes from ${JSON.stringify(path)}: it does not exist`,
+    ]);
+  });
+});
