@@ -74,7 +74,8 @@ export class RouteFiles {
       left -= Buffer.byteLength(text);
       const before = this.#known.get(file);
       const source = before?.text === text ? before.source : await this.#parser.parse(text, file);
-      known.set(file, { text, source });
+      // What could not be read is read again: the thread that reads a large file may have failed.
+      if (source.usable) known.set(file, { text, source });
       sources.push(source);
     }
     this.#known = known;

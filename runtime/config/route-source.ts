@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { MAX_INLINE_CHARACTERS, parseYamlApart } from "../document/parse-yaml-apart.ts";
 import { compareProblems, type Problem } from "../document/problem.ts";
 import { type CompiledSchema, compileSchema, type SchemaIssue } from "../document/schema.ts";
 import { parseYaml, type YamlDocument } from "../document/yaml-document.ts";
@@ -75,7 +76,7 @@ export class RouteParser {
     this.#limits = limits;
   }
 
-  /** What a text says. Never rejects. Lets other work run in between, where the file's layout allows. */
+  /** What a text says. Never rejects. Other work runs in between. */
   async parse(text: string, file: string): Promise<RouteSource> {
     return (await this.#parsePieces(text, file)) ?? this.#parseWhole(text, file);
   }
@@ -95,6 +96,7 @@ export class RouteParser {
     const found: { readonly parsed: ParsedEntry; readonly report: RouteReporter }[] = [];
     const breather = new Breather();
     for (const [index, piece] of pieces.entries()) {
+      if (piece.text.length > MAX_INLINE_CHARACTERS) return undefined;
       await breather.pause();
       const read = (): YamlDocument =>
         parseYaml(piece.text, file, { depth: DEFAULT_YAML_LIMITS.depth - OUTER_LEVELS });
@@ -112,9 +114,8 @@ export class RouteParser {
     return this.#parseEntry(value[0]);
   }
 
-  #parseWhole(text: string, file: string): RouteSource {
-    const read = (): YamlDocument => parseYaml(text, file, { bytes: this.#limits.routeFileBytes });
-    const document = read();
+  async #parseWhole(text: string, file: string): Promise<RouteSource> {
+    const document = await parseYamlApart(text, file, { bytes: this.#limits.routeFileBytes });
     if (document.empty) {
       const message = `Cannot use route file ${JSON.stringify(file)}: it is empty, a list "routes" is needed`;
       return unusable(file, [document.problem("", message, { hint: REMOVAL_HINT })]);
@@ -130,12 +131,16 @@ export class RouteParser {
       const message = `Cannot use ${values.length} routes: at most ${this.#limits.routes} are allowed`;
       return unusable(file, [document.problem("/routes", message, { hint: ROUTES_LIMIT_HINT })]);
     }
-    const again = weakly(read, document);
-    const found = values.map((value, index) => ({
-      parsed: this.#parseEntry(value),
-      report: ((pointer, message, options) =>
-        again().problem(`/routes/${index}${pointer}`, message, options)) satisfies RouteReporter,
-    }));
+    // Only the places of the document are kept for later reports, not its value.
+    const { problem } = document;
+    const found: { readonly parsed: ParsedEntry; readonly report: RouteReporter }[] = [];
+    const breather = new Breather();
+    for (const [index, value] of values.entries()) {
+      await breather.pause();
+      const report: RouteReporter = (pointer, message, options) =>
+        problem(`/routes/${index}${pointer}`, message, options);
+      found.push({ parsed: this.#parseEntry(value), report });
+    }
     return assemble(file, { found, problems });
   }
 
@@ -151,17 +156,19 @@ export class RouteParser {
 }
 
 /** A source of entries. With problems of the file as a whole there is none, only more problems. */
-function assemble(
+async function assemble(
   file: string,
   content: {
     readonly found: readonly { readonly parsed: ParsedEntry; readonly report: RouteReporter }[];
     readonly problems: readonly Problem[];
   },
-): RouteSource {
+): Promise<RouteSource> {
   const usable = content.problems.length === 0;
   const problems = [...content.problems];
   const entries: RouteEntry[] = [];
+  const breather = new Breather();
   for (const { parsed, report } of content.found) {
+    await breather.pause();
     const { route, issues, resource, references } = parsed;
     const wrong = issues.map(({ pointer, message, hint, at }) => report(pointer, message, { hint, at }));
     if (route === undefined || !usable) problems.push(...wrong);
@@ -221,8 +228,8 @@ function referencesOf(value: unknown, issues: readonly SchemaIssue[]): Map<numbe
 }
 
 /** Positions are asked for when something is wrong, so a document is not kept for them but read again. */
-function weakly<T extends object>(read: () => T, value?: T): () => T {
-  let reference = value && new WeakRef(value);
+function weakly<T extends object>(read: () => T): () => T {
+  let reference: WeakRef<T> | undefined;
   return () => {
     let held = reference?.deref();
     if (held === undefined) {
