@@ -57,6 +57,10 @@ describe("respond()", () => {
     },
   );
 
+  test("refuses a reason that is no text", () => {
+    expect(() => respond(403, { reason: null as never })).toThrow(TypeError);
+  });
+
   test("accepts a reason of every allowed character, up to 64", () => {
     for (const reason of ["a", "A-Z_09.x", "a".repeat(64)]) {
       expect(detailsOf(respond(403, { reason })).reason).toBe(reason);

@@ -53,7 +53,7 @@ export function respond(status: number, options: RespondOptions = {}): Immediate
       `Cannot respond with grpcStatus ${grpcStatus}: a whole number from 0 to 16 is needed`,
     );
   }
-  if (reason !== undefined && !/^[A-Za-z0-9_.-]{1,64}$/.test(reason)) {
+  if (reason !== undefined && !(typeof reason === "string" && /^[A-Za-z0-9_.-]{1,64}$/.test(reason))) {
     throw new TypeError(
       `Cannot respond with reason ${JSON.stringify(reason)}: 1 to 64 letters, digits, "_", "-" or "." are needed`,
     );

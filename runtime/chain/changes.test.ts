@@ -386,3 +386,8 @@ test("edge: settled edits are not sent again, and a reroute names the path", () 
   message.settle();
   expect([message.reroute, editsOf(message)]).toEqual([false, []]);
 });
+
+test("edge: CONNECT has no path: a query is refused, a re-route names the method", () => {
+  expect(refusal(() => void applied({ query: "x=1" }, ""))).toContain("the request has no path");
+  expect(applied({ reroute: true }, "")).toEqual([":method=GET"]);
+});

@@ -57,6 +57,11 @@ export function applyRequestChanges(
   const edits = checkHeaders(changes);
   const checkedMetadata = checkMetadata(changes.dynamicMetadata);
 
+  // CONNECT has no path that a query could follow.
+  if (typeof query === "string" && path === undefined && request.path === "") {
+    throw new TypeError("Cannot apply query: the request has no path");
+  }
+
   applyHeaders(request.headers, edits);
   if (path !== undefined || query !== undefined) request.path = joinPath(request.path, path, query);
   if (method !== undefined) request.method = method;

@@ -61,8 +61,10 @@ export class RequestMessage {
     if (this.method !== method) edits.push(overwrite(":method", this.method));
     if (this.path !== path) edits.push(overwrite(":path", this.path));
     if (this.authority !== authority) edits.push(overwrite(":authority", this.authority));
-    // Envoy clears its route cache only where headers change too: name the path again.
-    if (this.reroute && edits.length === 0) edits.push(overwrite(":path", this.path));
+    // Envoy clears its route cache only where headers change too: name the path again. CONNECT has none.
+    if (this.reroute && edits.length === 0) {
+      edits.push(this.path === "" ? overwrite(":method", this.method) : overwrite(":path", this.path));
+    }
     return edits;
   }
 
