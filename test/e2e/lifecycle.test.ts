@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { BUILD_TIMEOUT_MS, testEngine } from "../helpers/build.ts";
 import { Child } from "../helpers/child.ts";
 import { startEngine } from "../helpers/engine.ts";
-import { load } from "../helpers/http.ts";
-import { type Stack, startStack } from "../helpers/stack.ts";
+import { load, request } from "../helpers/http.ts";
+import { type Stack, startEnvoyFor, startStack } from "../helpers/stack.ts";
+import { startUpstream } from "../helpers/upstream.ts";
 import { waitFor } from "../helpers/wait.ts";
 
 const STREAMS = 20_000;
@@ -126,6 +127,31 @@ test(
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
+  },
+  BUILD_TIMEOUT_MS,
+);
+
+test(
+  "edge: before the first snapshot it lives, is not ready, answers 503 and can be ended",
+  async () => {
+    const upstream = await startUpstream();
+    const hanging = [{ route: "hang", policies: [{ name: "faulty", parameters: { how: "hang" } }] }];
+    const engine = await startEngine({
+      routes: hanging,
+      config: { limits: { createTimeout: "10m" } },
+      untilReady: false,
+    });
+    await waitFor("a gRPC server", () => engine.output().includes("Starting gRPC server"));
+    const envoy = await startEnvoyFor({ engine, upstream }, { routes: hanging });
+    expect((await engine.get("/health/live")).status).toBe(200);
+    expect((await engine.get("/health/ready")).status).toBe(503);
+    for (const path of ["/hang", "/elsewhere"]) {
+      const response = await request(envoy.port, { path });
+      expect([response.status, response.text().split(" ")[0]]).toEqual([503, "not_ready"]);
+    }
+    expect(upstream.requests).toEqual([]);
+    expect(await engine.stop()).toBe(0);
+    await Promise.all([envoy.stop(), upstream.stop()]);
   },
   BUILD_TIMEOUT_MS,
 );

@@ -1,7 +1,7 @@
 import type { PolicyFactory, RequestResult } from "@policy-engine/sdk";
 
 interface Params {
-  readonly how: "create" | "throw" | "reject" | "nonsense" | "bad-header" | "throw-response";
+  readonly how: "create" | "hang" | "throw" | "reject" | "nonsense" | "bad-header" | "throw-response";
   readonly whenHeader?: string;
 }
 
@@ -21,6 +21,7 @@ function failing(how: Params["how"]): RequestResult | Promise<RequestResult> {
 }
 
 export const getPolicy: PolicyFactory<Params> = (_metadata, { how, whenHeader }) => {
+  if (how === "hang") return new Promise(() => {});
   if (how === "create") throw new Error("getPolicy failed on purpose");
   return {
     onRequest: (ctx) => (whenHeader === undefined || ctx.headers.has(whenHeader) ? failing(how) : undefined),
