@@ -1,6 +1,18 @@
 import { join, resolve } from "node:path";
+import { SDK_VERSION } from "@policy-engine/sdk";
+import type { BuildInfo } from "../../runtime/policy/registry.ts";
 
 export const PROJECT = resolve(import.meta.dir, "../..");
+
+/** Facts for code that is run in place of an executable. */
+export const BUILD: BuildInfo = {
+  version: "test",
+  gitCommit: "",
+  builtAt: "2000-01-01T00:00:00.000Z",
+  builderVersion: "",
+  sdkVersion: SDK_VERSION,
+  bunVersion: Bun.version,
+};
 
 /** The documents for users, relative to the project. */
 export const DOCUMENTS: readonly string[] = [

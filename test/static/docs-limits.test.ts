@@ -1,0 +1,160 @@
+// The limits in the README are those of the code: no value of its own, and none left out.
+import { expect, test } from "bun:test";
+import * as builderLimits from "../../builder/limits.ts";
+import {
+  formatQuantity,
+  LIMITS,
+  MESSAGE_TIMEOUT,
+  METADATA_SCHEMA,
+} from "../../runtime/config/engine-config-schema.ts";
+import { DEFAULT_YAML_LIMITS } from "../../runtime/document/yaml-value.ts";
+import { PROJECT, rowOf, tableOf, textOf } from "./doc-parts.ts";
+
+const README = "README.md";
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Rows of fixed limits and the constants behind them, as `room/NAME`. */
+const FIXED: Readonly<Record<string, readonly string[]>> = {
+  "`policy-engine.yaml`": ["config/MAX_BYTES"],
+  "Problems of one YAML text": ["document/MAX_PROBLEMS"],
+  "Problems of one change of the routes": ["config/MAX_PROBLEMS"],
+  "Errors of one value against its schema": ["document/MAX_ERRORS"],
+  "Name of a route": ["config/MAX_ROUTE_NAME"],
+  "Path of a Unix socket": ["config/MAX_SOCKET_PATH"],
+  "A secret's file": ["policy/MAX_SECRET_BYTES"],
+  "Import of a policy's module": ["policy/IMPORT_TIMEOUT_MS"],
+  "Messages of a policy's `validate`": ["config/MAX_MESSAGES"],
+  "A policy's reason in a message": ["policy/MAX_REASON"],
+  "Policies created at a time": ["config/MAX_CREATING"],
+  "Close of all policies at the end": ["/CLOSE_TIMEOUT_MS"],
+  "A message from Envoy beside its body": ["/MESSAGE_OVERHEAD_BYTES"],
+  "Messages of one exchange that wait for an answer": ["kernel/MAX_WAITING"],
+  "Open streams of one connection": ["transport/MAX_CONCURRENT_STREAMS"],
+  "Depth of dynamic metadata that a policy returns": ["chain/METADATA_DEPTH"],
+  "A message in the log": ["observability/MAX_MESSAGE"],
+  "A text in a log line": ["observability/MAX_TEXT"],
+  "All texts of a log line": ["observability/MAX_TOTAL_TEXT"],
+  "Depth, members and values of a log line": [
+    "observability/MAX_DEPTH",
+    "observability/MAX_MEMBERS",
+    "observability/MAX_VALUES",
+  ],
+  "Log that its reader has not taken": ["observability/MAX_WAITING"],
+  "Series of one metric": ["observability/MAX_SERIES"],
+};
+
+/** Limits that nobody outside of the code can meet, or that the generated Envoy configuration shows. */
+const INTERNAL = [
+  "admin/MAX_BODY_BYTES",
+  "cli/MAX_CONNECTIONS",
+  "cli/MAX_REQUESTS",
+  "config/MAX_MILLISECONDS",
+  "config/MAX_TOGETHER",
+  "document/MAX_LENGTH",
+  "observability/MAX_ID",
+];
+
+/** Rows of the builder's limits; the compiler keeps the list whole. */
+const BUILDER: Readonly<Record<keyof typeof builderLimits, string>> = {
+  MANIFEST_BYTES: "Manifest",
+  POLICIES: "Policies of one build",
+  URI_CHARACTERS: "Characters of a `uri`",
+  SEARCH_DEPTH: "Depth of folders below a `--policies-dir`",
+  SEARCH_FOLDERS: "Folders looked into below all `--policies-dir`",
+  POLICY_FILES: "Files of one policy",
+  POLICY_DEPTH: "Depth of folders in one policy",
+  POLICY_BYTES: "Size of one policy",
+  TYPE_DEPTH: "Depth of parameters written as types",
+  TYPE_CHARACTERS: "Characters of `params.gen.ts`",
+  OUTPUT_BYTES: "Output of a program that the builder runs",
+  PROBLEMS: "Problems of one report",
+  INSTALL_MS: "Installing the dependencies of one policy",
+  CHECK_MS: "Type check of all policies",
+  BUNDLE_MS: "Bundling one policy, or compiling all",
+  VERIFY_MS: "One run of the new executable",
+};
+
+/** A limit as any of the ways in which a person writes it. */
+function ways(value: number): string[] {
+  const plain = value.toLocaleString("en-US");
+  const found = [plain, `${plain} chars`, `${plain} bytes`, `${plain} levels`];
+  if (value % 1000 === 0) found.push(`${value / 1000} s`);
+  if (value % KIB === 0) found.push(`${value / KIB} KiB`);
+  if (value % MIB === 0) found.push(`${value / MIB} MiB`);
+  return found;
+}
+
+/** Every constant of the runtime that is a number, as `room/NAME`. */
+async function constants(): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  for (const file of new Bun.Glob("runtime/**/*.ts").scanSync(PROJECT)) {
+    if (file.endsWith(".test.ts") || file.includes("/gen/")) continue;
+    const room = file.split("/").slice(1, -1).join("/");
+    for (const [, name, value = ""] of (await textOf(file)).matchAll(
+      /^(?:export )?const ([A-Z][A-Z_]*)(?:: number)? = (\d[\d_]*(?: \* \d[\d_]*)*);/gm,
+    )) {
+      const factors = value.split(" * ").map((factor) => Number(factor.replaceAll("_", "")));
+      found.set(
+        `${room}/${name}`,
+        factors.reduce((product, factor) => product * factor, 1),
+      );
+    }
+  }
+  return found;
+}
+
+test("fixed limits of the engine are those of the code", async () => {
+  const table = await tableOf(README, "Limits", "Engine, fixed");
+  const known = await constants();
+  for (const [row, names] of Object.entries(FIXED)) {
+    const written = rowOf(table, row)[1]!;
+    const values = names.map((name) => known.get(name));
+    for (const [index, name] of names.entries())
+      expect(values[index], `${name} is not a constant`).toBeNumber();
+    const [only = 0] = values;
+    if (values.length === 1) expect(ways(only), row).toContain(written);
+    else expect(written).toBe(values.map((value) => value!.toLocaleString("en-US")).join(", "));
+  }
+  const { bytes, depth, aliasValues } = DEFAULT_YAML_LIMITS;
+  expect(ways(bytes)).toContain(rowOf(table, "A policy definition")[1]!);
+  expect(ways(depth)).toContain(rowOf(table, "Nesting in any YAML")[1]!);
+  expect(ways(aliasValues)).toContain(rowOf(table, "Values that YAML aliases stand for")[1]!);
+  expect(table.rows).toHaveLength(Object.keys(FIXED).length + 3);
+});
+
+test("no limit of the engine is left out", async () => {
+  const written = Object.values(FIXED).flat();
+  const named = [...(await constants()).keys()].filter((name) => name.includes("/MAX_"));
+  const known = [...written.filter((name) => name.includes("/MAX_")), ...INTERNAL];
+  expect(named.sort()).toEqual(known.sort());
+});
+
+test("limits of the configuration have the defaults of the code", async () => {
+  const table = await tableOf(README, "Limits", "Limit");
+  const quantities = [["extProc.messageTimeout", MESSAGE_TIMEOUT] as const];
+  for (const [key, bounds] of Object.entries(LIMITS)) quantities.push([`limits.${key}`, bounds]);
+  for (const [key, bounds] of quantities) {
+    const { kind, standard } = bounds;
+    const text = kind === "count" ? standard.toLocaleString("en-US") : formatQuantity(standard, bounds);
+    expect([key, rowOf(table, `\`${key}\``)[1]]).toEqual([key, text]);
+  }
+  expect(table.rows).toHaveLength(quantities.length);
+});
+
+test("limits of metadata are those of the code", async () => {
+  const table = await tableOf("docs/configuration.md", "policy-engine.yaml", "Key");
+  const { maxProperties, additionalProperties } = METADATA_SCHEMA;
+  const characters = additionalProperties.maxLength.toLocaleString("en-US");
+  expect(rowOf(table, "`metadata`")[3]).toBe(`${maxProperties} entries, ${characters} characters each`);
+});
+
+test("limits of the builder are those of the code", async () => {
+  const table = await tableOf(README, "Limits", "Builder, fixed");
+  for (const [name, row] of Object.entries(BUILDER)) {
+    const written = rowOf(table, row)[1]!;
+    expect(ways(builderLimits[name as keyof typeof builderLimits]), name).toContain(written);
+    expect([name, written.endsWith(" s")]).toEqual([name, name.endsWith("_MS")]);
+  }
+  expect(table.rows).toHaveLength(Object.keys(BUILDER).length);
+});
