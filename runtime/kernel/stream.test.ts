@@ -79,6 +79,18 @@ describe("phases", () => {
     },
   );
 
+  test.each(["response_body", "response_trailers"] as const)(
+    "A18.15: %s before the request steps have run is refused, also without response steps",
+    (kind) => {
+      const requestOnly = testChain([{ policy: setter("x", "1") }]);
+      const first = new KernelDriver(requestOnly).open().send(kind);
+      expect(first.denial).toMatchObject({ status: 500, details: "policy_engine:out_of_order" });
+      const slow = testChain([{ policy: { onRequest: () => new Promise<never>(() => {}) } }]);
+      const running = new KernelDriver(slow).open().send("request_headers").send(kind);
+      expect(running.denial).toMatchObject({ status: 500, details: "policy_engine:out_of_order" });
+    },
+  );
+
   test("A18.16: directions interleave", async () => {
     const order: string[] = [];
     const stream = single({
@@ -142,6 +154,16 @@ describe("phases", () => {
     expect(stream.ended).toBe(true);
   });
 
+  test("the time of an exchange counts its last message", () => {
+    const busy = (): void => {
+      const until = performance.now() + 2;
+      while (performance.now() < until);
+    };
+    const driver = new KernelDriver(testChain([{ policy: { onRequest: busy } }]));
+    driver.open().send("request_headers");
+    expect(driver.metrics.requestDuration("test").sum).toBeGreaterThanOrEqual(0.002);
+  });
+
   test("A18.7: cancellation after the last answer is normal", () => {
     const ends: string[] = [];
     const driver = new KernelDriver(
@@ -166,6 +188,19 @@ describe("phases", () => {
     stream.send("request_headers", { extra: { protocolConfig: { requestBodyMode: mode } } });
     expect(stream.denial).toMatchObject({ status: 500, details: "policy_engine:unsupported_body_mode" });
   });
+
+  test.each([4, 5])(
+    "and so they are where nothing is to be done (%d): Envoy would lose body bytes",
+    (mode) => {
+      const driver = new KernelDriver({ empty: testChain([]) });
+      for (const route of ["empty", "never-configured"]) {
+        const stream = driver.open(route);
+        stream.send("request_headers", { extra: { protocolConfig: { requestBodyMode: mode } } });
+        expect(stream.denial).toMatchObject({ status: 500, details: "policy_engine:unsupported_body_mode" });
+      }
+      expect(driver.metrics.protocolErrors("unsupported_body_mode").value).toBe(2);
+    },
+  );
 
   test("bytes that are no message are refused, and the snapshot is released", () => {
     const driver = new KernelDriver(testChain([{ policy: both }]));

@@ -45,6 +45,8 @@ export class ExchangeStream implements IncomingStream {
   #route = "";
   /** Time spent on the messages, hooks included, without Envoy's time between them. */
   #seconds = 0;
+  /** When the message that is being looked at came. */
+  #since: number | undefined;
 
   constructor(context: StreamContext, stream: { metadata: StreamMetadata; out: OutgoingStream }) {
     this.#context = context;
@@ -55,7 +57,7 @@ export class ExchangeStream implements IncomingStream {
 
   message(bytes: Uint8Array): void {
     if (this.#closing) return;
-    const startedAt = performance.now();
+    this.#since = performance.now();
     try {
       const message = new EnvoyMessage(bytes);
       if (this.#exchange === undefined) this.#begin(message);
@@ -63,7 +65,7 @@ export class ExchangeStream implements IncomingStream {
     } catch (cause) {
       this.#breakOff(cause);
     }
-    this.#seconds += (performance.now() - startedAt) / 1000;
+    this.#stopClock();
   }
 
   halfClose(): void {
@@ -90,6 +92,8 @@ export class ExchangeStream implements IncomingStream {
     if (routing.kind === "refuse") return this.#refuseUnrouted(routing.reason, message);
     if (message.kind === undefined) return this.#refuseUnrouted("out_of_order", message);
     if (routing.kind === "pass") {
+      // What Envoy has sent of the body by now would be lost.
+      if (message.fullDuplex) return this.#refuseUnrouted("unsupported_body_mode", message);
       this.#send(continueAnswer(message.kind));
       return this.#end("answered");
     }
@@ -120,8 +124,10 @@ export class ExchangeStream implements IncomingStream {
           return this.#answerAfter("response", exchange.runResponse(message.response()));
         return this.#refuse("out_of_order", "Envoy sent response_headers before every request step had run");
       case "late":
-        if (exchange.chain[direction].length === 0) return this.#send(continueAnswer(kind));
-        return this.#refuse("out_of_order", `Envoy sent ${kind} without ${direction}_headers`);
+        if (exchange.chain[direction].length > 0)
+          return this.#refuse("out_of_order", `Envoy sent ${kind} without ${direction}_headers`);
+        if (direction === "request" || exchange.requestDone) return this.#send(continueAnswer(kind));
+        return this.#refuse("out_of_order", `Envoy sent ${kind} before every request step had run`);
       case "continue":
         return this.#send(continueAnswer(kind));
       case "wait":
@@ -168,7 +174,9 @@ export class ExchangeStream implements IncomingStream {
   #refuseUnrouted(reason: ReasonCode, message: EnvoyMessage): void {
     const errorId = newErrorId();
     const { method } = message.request();
-    const status = reason === "out_of_order" ? 500 : 503;
+    const misused = reason === "out_of_order" || reason === "unsupported_body_mode";
+    if (misused) this.#context.metrics.protocolErrors(reason).inc();
+    const status = misused ? 500 : 503;
     this.#context.log.warn("Refused an exchange", { route: this.#route, reason, error_id: errorId });
     this.#send(immediateAnswer(engineDenial(status, reason, { errorId }), { method }));
     this.#end("answered", "failed");
@@ -211,7 +219,14 @@ export class ExchangeStream implements IncomingStream {
     this.#exchange?.end(how);
     this.#snapshot?.release();
     metrics.streamsActive.dec();
+    this.#stopClock();
     metrics.requests(this.#route, how === "cancelled" ? "cancelled" : outcome).inc();
     metrics.requestDuration(this.#route).observe(this.#seconds);
+  }
+
+  #stopClock(): void {
+    if (this.#since === undefined) return;
+    this.#seconds += (performance.now() - this.#since) / 1000;
+    this.#since = undefined;
   }
 }
