@@ -32,6 +32,12 @@ const FLAGS = [
   "--compile-exec-argv=--disallow-code-generation-from-strings=strict",
 ];
 
+/**
+ * The threads of the engine. Each is a program of its own beside the main one: the engine starts it by the file's
+ * name, from the top of the executable.
+ */
+const THREADS = { "yaml-worker.ts": "@policy-engine/runtime/document/yaml-worker.ts" };
+
 export interface CompileOptions {
   readonly workspace: Workspace;
   readonly info: BuildInfo;
@@ -48,6 +54,9 @@ export async function compile(
 ): Promise<{ binary: string; modules: number; warnings: readonly BuildProblem[] }> {
   const { workspace, flags, signal } = options;
   await mkdir(workspace.path("out"), { recursive: true });
+  for (const [file, module] of Object.entries(THREADS)) {
+    await workspace.write(file, `import ${JSON.stringify(module)};\n`);
+  }
   const binary = join("out", BINARY);
   const metafile = workspace.path("metafile.json");
   const command = bunCommand(
@@ -56,7 +65,7 @@ export async function compile(
     ...flags,
     `--metafile=${metafile}`,
     `--outfile=${binary}`,
-    `./${MAIN_MODULE}`,
+    ...[MAIN_MODULE, ...Object.keys(THREADS)].map((file) => `./${file}`),
   );
   options.verbose(`cd ${workspace.dir} && ${command.join(" ")}`);
   const result = await run(command, { cwd: workspace.dir, timeoutMs: BUNDLE_MS, signal });

@@ -39,7 +39,7 @@ export async function parseYamlApart(
   return documentOf(file, reading);
 }
 
-/** The same beside this file and beside the compiled program, where the builder puts it. */
+/** Beside this file; in the compiled executable beside the program, where the builder puts it. */
 function workerUrl(): URL {
   return new URL("./yaml-worker.ts", import.meta.url);
 }

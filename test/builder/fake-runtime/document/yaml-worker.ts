@@ -1,0 +1,2 @@
+// The engine has a thread here; this one starts none.
+export {};
