@@ -29,7 +29,10 @@ export interface RequestChanges extends HeaderChanges {
   path?: string;
   /** The new query without `?`; `null` drops it. */
   query?: string | null;
-  /** The new method, a token such as `POST` (RFC 9110 section 9.1). */
+  /**
+   * The new method, a token such as `POST` (RFC 9110 section 9.1). A request that came as HEAD or CONNECT keeps
+   * its method, and none becomes one: the client expects the response to the method it sent.
+   */
   method?: string;
   /** The new authority (the `Host` of HTTP/1.1), such as `api.example.com:8443`. */
   authority?: string;
@@ -43,7 +46,7 @@ export interface RequestChanges extends HeaderChanges {
 export interface ResponseChanges extends HeaderChanges {
   /** The new body; `null` empties it. Needs `requiresResponseBody` in the policy's definition. */
   body?: Uint8Array | string | null;
-  /** The new status, 200 to 599. */
+  /** The new status, 200 to 599. The body of the response is dropped where 204 or 304 forbids one. */
   status?: number;
   /** Envoy dynamic metadata: namespace, key, value. Envoy must be told to accept the namespace. */
   dynamicMetadata?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;

@@ -8,9 +8,9 @@ import { type DynamicMetadata, RequestMessage, ResponseMessage } from "./message
 const SECRET = "s3cret";
 const LINES = [new HeaderLine("x-a", "1"), new HeaderLine("x-b", "2")];
 
-function request(path = "/a?x=1"): RequestMessage {
+function request(path = "/a?x=1", method = "GET"): RequestMessage {
   return new RequestMessage({
-    method: "GET",
+    method,
     path,
     authority: "a.test",
     scheme: "https",
@@ -199,6 +199,18 @@ describe("request line", () => {
     }
   });
 
+  test.each([
+    ["GET", "HEAD"],
+    ["GET", "CONNECT"],
+    ["HEAD", "GET"],
+    ["CONNECT", "POST"],
+  ])("edge: %s cannot become %s, which is answered in another way", (original, method) => {
+    const message = request("/a", original);
+    expect(refusal(() => applyRequestChanges(message, { method }, {}))).toContain("method");
+    applyRequestChanges(message, { method: original }, {});
+    expect(editsOf(message)).toEqual([]);
+  });
+
   test("a method is text, and nothing that can be made text of", () => {
     refusal(() => applied({ method: { toString: () => "GET" } }));
     refusal(() => applied({ method: new String("GET") }));
@@ -210,6 +222,21 @@ describe("status", () => {
     const response = new ResponseMessage({ status: 201, lines: LINES });
     applyResponseChanges(response, { status, setHeaders: { "x-a": "9" } }, {});
     expect(editsOf(response)).toEqual(["x-a=9", `:status=${status}`]);
+  });
+
+  test.each([
+    [200, 204, true, ["-content-length"]],
+    [200, 304, true, []],
+    [304, 200, false, ["-content-length"]],
+    [200, 404, false, []],
+  ])("edge: %d as %d: drops the body %p, %j", (before, status, drops, edits) => {
+    const lines = [new HeaderLine("content-length", "5")];
+    const response = new ResponseMessage({ status: before, lines, hasBody: before === 200 });
+    applyResponseChanges(response, { status }, {});
+    expect(response.dropsBody).toBe(drops);
+    expect(editsOf(response)).toEqual([`:status=${status}`, ...edits]);
+    applyResponseChanges(response, { status: before }, {});
+    expect([response.dropsBody, editsOf(response)]).toEqual([false, []]);
   });
 
   test("what Envoy was told is not told again", () => {

@@ -13,6 +13,8 @@ const FORBIDDEN_IN_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/;
 const PATH = /^\/[\x21\x22\x24-\x3e\x40-\x7e]*$/;
 const QUERY = /^(?!\?)[\x21\x22\x24-\x7e]*$/;
 const AUTHORITY = /^[A-Za-z0-9._~%!$&'()*+,;=:[\]-]+$/;
+/** A response to one of these is framed in its own way, and the client expects that of the method it sent. */
+const FRAMED_APART: ReadonlySet<string> = new Set(["HEAD", "CONNECT"]);
 /** Framing and routing: set through other properties, or not at all. */
 const MANAGED: ReadonlyMap<string, string> = new Map([
   ["host", "use authority"],
@@ -51,7 +53,7 @@ export function applyRequestChanges(
   if (query !== undefined && query !== null) {
     checkText("query", query, QUERY, 'visible ASCII without "#", and without the leading "?"');
   }
-  if (method !== undefined) checkText("method", method, TOKEN, "a token");
+  if (method !== undefined) checkMethod(method, request.original.method);
   if (authority !== undefined) checkText("authority", authority, AUTHORITY, "a host with an optional port");
   if (reroute !== undefined && typeof reroute !== "boolean") throw wrong("reroute", reroute, "true or false");
   const edits = checkHeaders(changes);
@@ -173,6 +175,13 @@ function checkKeys(changes: object, known: ReadonlySet<string>): void {
   }
   if ("body" in changes && changes.body !== undefined) {
     throw new TypeError("Cannot change the body: the policy's definition does not ask for it");
+  }
+}
+
+function checkMethod(method: unknown, original: string): void {
+  checkText("method", method, TOKEN, "a token");
+  if (method !== original && (FRAMED_APART.has(method as string) || FRAMED_APART.has(original))) {
+    throw new TypeError("Cannot change the method to or from HEAD or CONNECT: its response is framed apart");
   }
 }
 

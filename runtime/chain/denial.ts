@@ -2,7 +2,7 @@ import type { ImmediateResponse } from "@policy-engine/sdk";
 import { detailsOf } from "../../sdk/respond.ts";
 import { headerRecord } from "./changes.ts";
 import { HeaderLine } from "./header-table.ts";
-import { ResponseMessage } from "./messages.ts";
+import { isBodiless, ResponseMessage } from "./messages.ts";
 
 /** Why the engine itself refused an exchange. Part of the interface: in bodies, logs and metrics. */
 export type ReasonCode =
@@ -88,8 +88,7 @@ export function newErrorId(): string {
 
 /** The answer's body for this exchange: none where HTTP forbids one, as it would corrupt the connection. */
 export function denialBody(denial: Denial, method: string): Uint8Array {
-  const { status } = denial.response;
-  return method === "HEAD" || status === 204 || status === 304 ? EMPTY : denial.body;
+  return method === "HEAD" || isBodiless(denial.response.status) ? EMPTY : denial.body;
 }
 
 interface DenialParts {

@@ -25,6 +25,8 @@ export interface ReceivedRequest {
 export interface ReceivedResponse {
   readonly status: number;
   readonly lines: readonly HeaderLine[];
+  /** Whether a body follows the headers. Default: false. */
+  readonly hasBody?: boolean;
 }
 
 /** The request on its way through the chain. Only `changes.ts` writes to it. */
@@ -80,18 +82,31 @@ export class RequestMessage {
 export class ResponseMessage {
   readonly headers: HeaderTable;
   status: number;
+  readonly #hasBody: boolean;
   #held: number;
 
-  constructor(received: ReceivedResponse) {
-    this.headers = new HeaderTable(received.lines);
-    this.status = received.status;
-    this.#held = received.status;
+  constructor({ status, lines, hasBody = false }: ReceivedResponse) {
+    this.headers = new HeaderTable(lines);
+    this.status = status;
+    this.#hasBody = hasBody;
+    this.#held = status;
+  }
+
+  /** Whether the body must be taken away: a client reads what follows such a status as its next response. */
+  get dropsBody(): boolean {
+    return this.#hasBody && this.status !== this.#held && isBodiless(this.status);
   }
 
   /** What Envoy has to be told. */
   edits(): HeaderEdit[] {
     const edits = this.headers.edits();
-    if (this.status !== this.#held) edits.push(overwrite(":status", String(this.status)));
+    if (this.status === this.#held) return edits;
+    edits.push(overwrite(":status", String(this.status)));
+    // A 304 has the length of a body that does not come; a client would wait for it after another status.
+    const wrongLength = this.status === 204 || isBodiless(this.#held);
+    if (wrongLength && this.headers.has("content-length")) {
+      edits.push({ kind: "remove", name: "content-length" });
+    }
     return edits;
   }
 
@@ -100,6 +115,11 @@ export class ResponseMessage {
     this.headers.settle();
     this.#held = this.status;
   }
+}
+
+/** Whether a response of this status never has a body, whatever the method. */
+export function isBodiless(status: number): boolean {
+  return status === 204 || status === 304;
 }
 
 function overwrite(name: string, value: string): HeaderEdit {

@@ -85,8 +85,9 @@ export class EnvoyMessage {
   /** The response of a `response_headers` message. */
   response(): ReceivedResponse {
     const { request } = this.#message;
-    const { pseudo, lines } = request.case === "responseHeaders" ? split(request.value) : NOTHING;
-    return { status: Number(pseudo.get(":status") ?? 0), lines };
+    const headers = request.case === "responseHeaders" ? request.value : undefined;
+    const { pseudo, lines } = headers === undefined ? NOTHING : split(headers);
+    return { status: Number(pseudo.get(":status") ?? 0), lines, hasBody: headers?.endOfStream === false };
   }
 
   #attributes(): Record<string, string | number | boolean> {

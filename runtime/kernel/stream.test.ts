@@ -317,6 +317,15 @@ describe("headers", () => {
     expect(stream.edits).toEqual([":status=418"]);
   });
 
+  test("FR-024: a status without a body takes the body away, where there is one", () => {
+    const replaced = (endOfStream: boolean): unknown => {
+      const stream = single({ onResponse: () => ({ status: 204 }) }).send("request_headers");
+      const { response } = stream.send("response_headers", { endOfStream }).last ?? {};
+      return response?.case === "responseHeaders" && response.value.response?.bodyMutation?.mutation.case;
+    };
+    expect([replaced(false), replaced(true)]).toEqual(["clearBody", undefined]);
+  });
+
   test("dynamic metadata goes out once, merged by namespace, hostile keys included", () => {
     const driver = new KernelDriver(
       testChain([

@@ -4,6 +4,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { type Denial, denialBody } from "../chain/denial.ts";
 import type { Exchange } from "../chain/executor.ts";
 import type { HeaderEdit } from "../chain/header-table.ts";
+import { CommonResponse_ResponseStatus } from "../gen/envoy/service/ext_proc/v3/external_processor_pb.ts";
 import { headersOnly } from "./body-mode.ts";
 import { type Answer, encodeAnswer } from "./codec.ts";
 import type { MessageKind } from "./phases.ts";
@@ -11,6 +12,10 @@ import type { MessageKind } from "./phases.ts";
 const WITH_RESPONSE = headersOnly({ response: true });
 const WITHOUT_RESPONSE = headersOnly({ response: false });
 
+const WITHOUT_BODY = {
+  status: CommonResponse_ResponseStatus.CONTINUE_AND_REPLACE,
+  bodyMutation: { mutation: { case: "clearBody", value: true } },
+} as const;
 /** The answer to a message that nobody asked for, by its kind. */
 const CONTINUE: Readonly<Record<MessageKind, Uint8Array>> = {
   request_headers: encodeAnswer({
@@ -61,11 +66,15 @@ export function requestAnswer(exchange: Exchange): Uint8Array {
 /** The answer to response headers after the response steps have run. */
 export function responseAnswer(exchange: Exchange): Uint8Array {
   const edits = exchange.response?.edits() ?? [];
+  const dropsBody = exchange.response?.dropsBody ?? false;
   const dynamicMetadata = metadataOf(exchange);
   exchange.response?.settle();
   if (edits.length === 0 && dynamicMetadata === undefined) return CONTINUE.response_headers;
   return encodeAnswer({
-    response: { case: "responseHeaders", value: { response: { headerMutation: mutationOf(edits) } } },
+    response: {
+      case: "responseHeaders",
+      value: { response: { headerMutation: mutationOf(edits), ...(dropsBody && WITHOUT_BODY) } },
+    },
     modeOverride: WITHOUT_RESPONSE,
     ...(dynamicMetadata && { dynamicMetadata }),
   });

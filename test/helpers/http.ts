@@ -232,7 +232,10 @@ function encodeRequest(request: ClientRequest): Buffer {
 }
 
 function statusOf(head: Head): number {
-  return Number(head.start.split(" ")[1]);
+  const status = /^HTTP\/\S+ (\d{3})(?: |$)/.exec(head.start)?.[1];
+  // Bytes that are left over from the response before would stand in front of it.
+  if (status === undefined) throw new Error(`Cannot read a response: it begins with ${head.start}`);
+  return Number(status);
 }
 
 function linesOf(fields: object): HeaderLines {
