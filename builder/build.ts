@@ -68,7 +68,14 @@ class Build {
     let workspace: Workspace | undefined;
     try {
       await this.#output.clear();
-      workspace = await Workspace.create({ parent: workDir, keep: keepWorkDir, cwd, runtime });
+      workspace = await Workspace.create({ parent: workDir, keep: keepWorkDir, cwd, runtime }).catch(
+        (error) => {
+          const place = workDir === undefined ? "" : ` in ${quoted(workDir)}`;
+          throw new PhaseFailure(
+            `Policy discovery failed: cannot make a work folder${place}: ${messageOf(error)}`,
+          );
+        },
+      );
       return await this.#build(workspace);
     } catch (error) {
       this.#signal.throwIfAborted();

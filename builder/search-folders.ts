@@ -20,6 +20,10 @@ export async function searchFolders(dirs: readonly string[], cwd: string): Promi
   }
   const { references, problems } = search;
   references.sort((a, b) => (a.sourcePath < b.sourcePath ? -1 : 1));
+  if (references.length === 0 && problems.length === 0) {
+    const message = `Found no policy below ${dirs.map((dir) => quoted(dir)).join(", ")}: the engine is built without policies`;
+    problems.push(fileProblem(dirs.join(", "), dirs[0] ?? "", { message, severity: "warning" }));
+  }
   if (references.length > POLICIES) {
     const message = `Cannot build ${references.length} policies: at most ${POLICIES} are allowed`;
     problems.push(fileProblem(dirs.join(", "), dirs[0] ?? "", { message }));

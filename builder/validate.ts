@@ -53,8 +53,8 @@ export function readDefinitions(found: readonly FoundPolicy[]): {
     problems.push(...faults.map((fault) => ({ ...fault, policy: label })));
     if (definition === undefined) continue;
     const compiled = compileParameters(definition.parameters);
-    const isNews = !faults.some((fault) => fault.severity === "error");
-    if (compiled.problems.length > 0 && isNews) {
+    const alreadyTold = faults.some((fault) => fault.severity === "error");
+    if (compiled.problems.length > 0 && !alreadyTold) {
       const faulty = compiled.problems.map((message) => ({
         ...fileProblem(label, file, { message }),
         pointer: "/parameters",

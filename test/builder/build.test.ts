@@ -286,6 +286,70 @@ export const getPolicy: PolicyFactory = () => ({ onRequest: () => respond(403, {
     expect(messages(run.report)).toEqual(["Type error TS7006: Parameter 'x' implicitly has an 'any' type"]);
   });
 
+  test.each([
+    ['import x from "OUT/secret.txt" with { type: "file" }; console.log(x);', "policy.ts"],
+    ['import x from "OUT/secret.txt" with { type: "text" }; console.log(x);', "policy.ts"],
+    ['const x = require("OUT/secret.txt");', "policy.ts"],
+    ['const x = await import("OUT/code.ts");', "policy.ts"],
+    ['export * from "OUT/code.ts";', "policy.ts"],
+    ['/// <reference path="OUT/types.d.ts" />', "policy.ts"],
+    ['import "./style.css" with { type: "css" };', "style.css"],
+    // The bundler does not say where in a page.
+    ['import page from "./page.html"; console.log(page);', "policy.ts"],
+    ['import { x } from "./helper.js"; console.log(x);', "helper.js"],
+    ['import { x } from "#outside"; console.log(x);', "policy.ts"],
+  ])("nothing outside of a policy's folder gets in: %s", async (line, file) => {
+    const outside = temporaryFolder();
+    writeFiles(outside, {
+      "secret.txt": "secret",
+      "code.ts": "export const x = 1;\n",
+      "types.d.ts": "type X = 1;\n",
+    });
+    for (const out of [outside, `${"../".repeat(40)}${outside.slice(1)}`]) {
+      const { report } = await buildFiles({
+        "manifest.yaml": manifestOf({ gate: "gate" }),
+        ...plainPolicy("gate", "gate"),
+        "gate/policy.ts": `${line.replace("OUT", out)}\n${PLAIN_POLICY}`,
+        "gate/style.css": `a { background: url("${out}/secret.txt") }\n`,
+        "gate/page.html": `<img src="${out}/secret.txt">\n`,
+        "gate/helper.js": `export { x } from "${out}/code.ts";\n`,
+        "gate/package.json": JSON.stringify({ imports: { "#outside": `${out}/code.ts` } }),
+      });
+
+      expect(report.phase).toBe("validation");
+      const about = report.problems.filter((problem) =>
+        /leads out|Could not resolve|TS2307/.test(problem.message),
+      );
+      expect(about.map((problem) => problem.file)).toContain(`gate/${file}`);
+    }
+  });
+
+  test("packages around the work folder are not the policy's", async () => {
+    const cwd = temporaryFolder();
+    const around = {
+      "node_modules/around/package.json": '{ "name": "around", "version": "1.0.0", "exports": "./index.ts" }',
+      "node_modules/around/index.ts": "export const around: number = 1;\n",
+    };
+    const gate = { "gate/policy.ts": `${PLAIN_POLICY}\nexport { around } from "around";\n` };
+    writeFiles(cwd, {
+      "manifest.yaml": manifestOf({ gate: "gate" }),
+      ...plainPolicy("gate", "gate"),
+      ...around,
+      ...gate,
+    });
+
+    const report = await build({
+      manifest: "manifest.yaml",
+      output: "out",
+      cwd,
+      workDir: "work",
+      runtime: FAKE,
+    });
+
+    expect(messages(report)).toEqual([`Cannot import "around": it leads out of the policy's folder`]);
+    expect(readdirSync(cwd).toSorted()).toEqual(["gate", "manifest.yaml", "node_modules"]);
+  });
+
   test("tests, dependencies and hidden files of a policy are not read", async () => {
     const run = await buildFiles({
       "manifest.yaml": manifestOf({ gate: "gate" }),
@@ -358,6 +422,24 @@ describe("the output folder", () => {
     expect([report.ok, report.phase]).toEqual([false, "packaging"]);
     expect(readdirSync(work)).toEqual([]);
     expect(readFileSync(join(cwd, "out"), "utf8")).toBe("a file");
+  });
+
+  test("files of the same names that are someone else's are not touched", async () => {
+    for (const [file, text] of Object.entries({ Dockerfile: "FROM scratch\n", "build-report.json": "{}" })) {
+      const cwd = temporaryFolder();
+      writeFiles(cwd, { ...GOOD, [`out/${file}`]: text });
+
+      const report = await build({ manifest: "manifest.yaml", output: "out", runtime: FAKE, cwd });
+
+      expect(report.error).toContain(`holds a ${file} of someone else`);
+      expect(report.phase).toBe("packaging");
+      expect(readFileSync(join(cwd, "out", file), "utf8")).toBe(text);
+    }
+  });
+
+  test("a work folder that cannot be made is said", async () => {
+    const { report } = await buildFiles({ ...GOOD, file: "" }, { workDir: "file/work" });
+    expect(report.error).toStartWith('Policy discovery failed: cannot make a work folder in "file/work": ');
   });
 
   test("something in the executable's place is not removed", async () => {

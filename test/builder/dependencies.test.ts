@@ -39,7 +39,7 @@ beforeAll(() => {
       exports: { types: "./index.d.ts", default: "./index.js" },
       scripts: { preinstall: `touch ${ran}`, postinstall: `touch ${ran}` },
     }),
-    "package/index.js": "export const greet = (name) => `hello-${name}-from-a-dependency`;\n",
+    "package/index.js": "export const greet = (name) => 'hello-'.concat(name, '-from-a-dependency');\n",
     "package/index.d.ts": "export declare function greet(name: string): string;\n",
   });
   Bun.spawnSync(["tar", "czf", "greeter.tgz", "package"], { cwd: dir });

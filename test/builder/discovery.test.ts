@@ -126,6 +126,21 @@ describe("hostile manifests", () => {
 });
 
 describe("--policies-dir", () => {
+  test("a folder without policies is a warning", async () => {
+    const runtime = join(import.meta.dir, "fake-runtime");
+    const report = await build({
+      policiesDirs: ["."],
+      output: "out",
+      cwd: folderWith({ "x/y.txt": "" }),
+      runtime,
+    });
+
+    expect([report.ok, places(report)]).toEqual([
+      true,
+      ['.: Found no policy below ".": the engine is built without policies'],
+    ]);
+  });
+
   test("links are not followed and depth is bounded, and both are said", async () => {
     const deep = Array.from({ length: SEARCH_DEPTH + 2 }, () => "d").join("/");
     const cwd = folderWith({
