@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import * as builderLimits from "../../builder/limits.ts";
 import {
+  type Bounds,
   formatQuantity,
   LIMITS,
   MESSAGE_TIMEOUT,
@@ -17,6 +18,7 @@ const MIB = 1024 * KIB;
 /** Rows of fixed limits and the constants behind them, as `room/NAME`. */
 const FIXED: Readonly<Record<string, readonly string[]>> = {
   "`policy-engine.yaml`": ["config/MAX_BYTES"],
+  "Reading one route file": ["document/MAX_PARSE_MS"],
   "Problems of one YAML text": ["document/MAX_PROBLEMS"],
   "Problems of one change of the routes": ["config/MAX_PROBLEMS"],
   "Errors of one value against its schema": ["document/MAX_ERRORS"],
@@ -51,7 +53,9 @@ const INTERNAL = [
   "cli/MAX_REQUESTS",
   "config/MAX_MILLISECONDS",
   "config/MAX_TOGETHER",
+  "document/MAX_INLINE_CHARACTERS",
   "document/MAX_LENGTH",
+  "document/MAX_VALUES",
   "observability/MAX_ID",
 ];
 
@@ -132,7 +136,7 @@ test("no limit of the engine is left out", async () => {
 
 test("limits of the configuration have the defaults of the code", async () => {
   const table = await tableOf(README, "Limits", "Limit");
-  const quantities = [["extProc.messageTimeout", MESSAGE_TIMEOUT] as const];
+  const quantities: [string, Bounds][] = [["extProc.messageTimeout", MESSAGE_TIMEOUT]];
   for (const [key, bounds] of Object.entries(LIMITS)) quantities.push([`limits.${key}`, bounds]);
   for (const [key, bounds] of quantities) {
     const { kind, standard } = bounds;
@@ -151,9 +155,10 @@ test("limits of metadata are those of the code", async () => {
 
 test("limits of the builder are those of the code", async () => {
   const table = await tableOf(README, "Limits", "Builder, fixed");
+  const values: Readonly<Record<string, number>> = { ...builderLimits };
   for (const [name, row] of Object.entries(BUILDER)) {
     const written = rowOf(table, row)[1]!;
-    expect(ways(builderLimits[name as keyof typeof builderLimits]), name).toContain(written);
+    expect(ways(values[name]!), name).toContain(written);
     expect([name, written.endsWith(" s")]).toEqual([name, name.endsWith("_MS")]);
   }
   expect(table.rows).toHaveLength(Object.keys(BUILDER).length);

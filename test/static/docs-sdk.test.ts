@@ -19,6 +19,7 @@ const POLICIES = "docs/writing-policies.md";
 const REQUEST = keysOf<RequestContext>({
   ...{ requestId: 1, route: 1, metadata: 1, log: 1, headers: 1, method: 1, path: 1, rawPath: 1, query: 1 },
   ...{ authority: 1, scheme: 1, original: 1, client: 1, attributes: 1, signal: 1, body: 1, text: 1, json: 1 },
+  ...{ rawQuery: 1 },
 });
 const RESPONSE = keysOf<ResponseContext>({
   ...{ requestId: 1, route: 1, metadata: 1, log: 1, headers: 1, request: 1, status: 1, denied: 1 },

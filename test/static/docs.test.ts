@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readManifest } from "../../builder/manifest.ts";
+import type { BuildReport } from "../../builder/report.ts";
 import { parseEngineConfig } from "../../runtime/config/engine-config.ts";
 import {
   type Bounds,
@@ -172,5 +173,23 @@ describe("definitions and manifests", () => {
     } finally {
       await rm(file, { force: true });
     }
+  });
+
+  test("every key of a build's report is documented, and no other", async () => {
+    // The compiler keeps the list whole.
+    const keys: Record<keyof BuildReport, 1> = {
+      ...{
+        ok: 1,
+        phase: 1,
+        error: 1,
+        details: 1,
+        problems: 1,
+        phases: 1,
+        policies: 1,
+        build: 1,
+        artifacts: 1,
+      },
+    };
+    expect(namesIn(await tableOf(BUILDER, "Results", "Key"))).toEqual(Object.keys(keys).sort());
   });
 });
