@@ -11,11 +11,12 @@ import type { MessageKind } from "./phases.ts";
 
 const WITH_RESPONSE = headersOnly({ response: true });
 const WITHOUT_RESPONSE = headersOnly({ response: false });
-
+/** Takes away the body that would follow the headers. */
 const WITHOUT_BODY = {
   status: CommonResponse_ResponseStatus.CONTINUE_AND_REPLACE,
   bodyMutation: { mutation: { case: "clearBody", value: true } },
 } as const;
+
 /** The answer to a message that nobody asked for, by its kind. */
 const CONTINUE: Readonly<Record<MessageKind, Uint8Array>> = {
   request_headers: encodeAnswer({
