@@ -51,6 +51,7 @@ const INTERNAL = [
   "admin/MAX_BODY_BYTES",
   "cli/MAX_CONNECTIONS",
   "cli/MAX_REQUESTS",
+  "config/MAX_AT_ONCE",
   "config/MAX_MILLISECONDS",
   "config/MAX_TOGETHER",
   "document/MAX_INLINE_CHARACTERS",
