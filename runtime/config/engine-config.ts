@@ -33,8 +33,8 @@ export interface EngineConfig {
    */
   readonly onMissingRouteKey: "deny";
   /**
-   * `defaultRoute`: the route of requests that name none. Default: none. Cannot stand beside
-   * `onMissingRouteKey`. Limit: 1,024 characters.
+   * `defaultRoute`: the route of requests that name none; while it is not configured they are answered 503.
+   * Default: none. Cannot stand beside `onMissingRouteKey`. Limit: 1,024 characters.
    */
   readonly defaultRoute: string | undefined;
   readonly routeKey: RouteKeyConfig | undefined;

@@ -32,10 +32,13 @@ export function routeExchange(
 ): Routing {
   const { snapshot, config } = context;
   if (snapshot === undefined) return { kind: "refuse", route: "", reason: "not_ready" };
-  const route = routeKey(stream, config) ?? config.defaultRoute;
+  const key = routeKey(stream, config);
+  const route = key ?? config.defaultRoute;
   if (route === undefined) return { kind: "refuse", route: "", reason: "missing_route_key" };
   const state = snapshot.lookup(route);
   if (state === undefined) {
+    // A default route that is not there is a mistake or lost: it must not open what it stands for.
+    if (key === undefined) return { kind: "refuse", route: "", reason: "missing_route_key" };
     return config.onUnknownRoute === "allow"
       ? { kind: "pass", route: "" }
       : { kind: "refuse", route: "", reason: "unknown_route" };

@@ -367,6 +367,7 @@ describe("routing", () => {
     expect(open("nobody", { onUnknownRoute: "deny" }).denial?.details).toBe("policy_engine:unknown_route");
     expect(open(null).denial).toMatchObject({ status: 503, details: "policy_engine:missing_route_key" });
     expect(open(null, { defaultRoute: "test" }).edits).toEqual(["x-chain=1"]);
+    expect(open("", { defaultRoute: "tset" }).denial?.details).toBe("policy_engine:missing_route_key");
     expect([open("empty").denial, open("empty").ended]).toEqual([undefined, true]);
   });
 
