@@ -1,7 +1,15 @@
 import type { PolicyFactory, RequestResult } from "@policy-engine/sdk";
 
 interface Params {
-  readonly how: "create" | "hang" | "throw" | "reject" | "nonsense" | "bad-header" | "throw-response";
+  readonly how:
+    | "create"
+    | "hang"
+    | "hang-request"
+    | "throw"
+    | "reject"
+    | "nonsense"
+    | "bad-header"
+    | "throw-response";
   readonly whenHeader?: string;
 }
 
@@ -15,6 +23,8 @@ function failing(how: Params["how"]): RequestResult | Promise<RequestResult> {
       return { nonsense: true } as RequestResult;
     case "bad-header":
       return { setHeaders: { "x-split": "a\r\nx-injected: b" } };
+    case "hang-request":
+      return new Promise(() => {});
     default:
       return undefined;
   }
