@@ -28,7 +28,7 @@ export interface EngineOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Default: the executable with the test policies. */
   readonly executable?: string;
-  /** Return at once instead of waiting for `/health/ready`. */
+  /** Whether to wait for `/health/ready`. Default: true. */
   readonly untilReady?: boolean;
 }
 
@@ -128,11 +128,11 @@ export class RunningEngine {
 
   /** Waits for a line of the log that contains the text, from line `since` on. */
   waitForLog(text: string, since = 0): Promise<LogLine> {
-    return waitFor(`log line with "${text}"\n${this.output()}`, () =>
+    const find = () =>
       this.logs()
         .slice(since)
-        .find((line) => JSON.stringify(line).includes(text)),
-    );
+        .find((line) => JSON.stringify(line).includes(text));
+    return waitFor(`log line with "${text}"`, find, { detail: () => this.output() });
   }
 
   async isReady(): Promise<boolean> {
