@@ -69,7 +69,11 @@ test(`edge: ${EXCHANGES} random illegal exchanges are refused, and never skip a 
     const label = `round ${round}: ${JSON.stringify({ steps, sent })}`;
     expect([stream.stray, stream.failed, driver.retained], label).toEqual([0, false, 0]);
     expect(stream.answers.length, label).toBeLessThanOrEqual(sent.length);
-    if (passedOn(stream)) expect(requestStepsRun(ran), label).toEqual(requestStepsOf(steps));
+    if (passedOn(stream, "request")) expect(requestStepsRun(ran), label).toEqual(requestStepsOf(steps));
+    if (passedOn(stream, "response")) {
+      expect(requestStepsRun(ran), label).toEqual(requestStepsOf(steps));
+      expect(responseStepsRun(ran), label).toEqual(responseStepsOf(steps));
+    }
   }
 }, 600_000);
 
@@ -139,11 +143,10 @@ function grouped(lines: readonly [string, string][]): Record<string, string[]> {
   return groups;
 }
 
-/** Whether Envoy was told to go on with the request's headers. */
-function passedOn(stream: DrivenStream): boolean {
-  return (
-    stream.denial === undefined && stream.answers.some(({ response }) => response.case === "requestHeaders")
-  );
+/** Whether Envoy was told to go on with the request, or with any part of the response. */
+function passedOn(stream: DrivenStream, direction: "request" | "response"): boolean {
+  const kind = direction === "request" ? /^requestHeaders$/ : /^response/;
+  return stream.denial === undefined && stream.answers.some(({ response }) => kind.test(response.case ?? ""));
 }
 
 function requestStepsOf(steps: readonly ModelStep[]): string[] {
@@ -152,6 +155,14 @@ function requestStepsOf(steps: readonly ModelStep[]): string[] {
 
 function requestStepsRun(ran: readonly string[]): string[] {
   return ran.filter((hook) => hook.startsWith("q"));
+}
+
+function responseStepsOf(steps: readonly ModelStep[]): string[] {
+  return steps.flatMap((step, index) => (step.response === undefined ? [] : [`s${index}`]));
+}
+
+function responseStepsRun(ran: readonly string[]): string[] {
+  return ran.filter((hook) => hook.startsWith("s"));
 }
 
 function garbage(random: Random): Uint8Array {
