@@ -163,7 +163,7 @@ async function refused(
   expect(errors.length).toBeGreaterThan(0);
   for (const { message, metadata } of errors) {
     expect(message).toMatch(expected.message);
-    if (expected.hint !== undefined) expect(metadata?.["hint"]).toBe(expected.hint);
+    if (expected.hint !== undefined) expect(metadata?.hint).toBe(expected.hint);
   }
   const last = (route: number) => [expectedTraces(route, route === CHANGED ? "second" : "first")];
   expect(await requestAll(ROUTES, last)).toEqual([]);
