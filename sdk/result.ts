@@ -46,7 +46,10 @@ export interface RequestChanges extends HeaderChanges {
 export interface ResponseChanges extends HeaderChanges {
   /** The new body; `null` empties it. Needs `requiresResponseBody` in the policy's definition. */
   body?: Uint8Array | string | null;
-  /** The new status, 200 to 599. The body of the response is dropped where 204 or 304 forbids one. */
+  /**
+   * The new status, 200 to 599. The body of the response is dropped where 204 or 304 forbids one. A 101 keeps
+   * its status; `respond` can take its place.
+   */
   status?: number;
   /** Envoy dynamic metadata: namespace, key, value. Envoy must be told to accept the namespace. */
   dynamicMetadata?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;

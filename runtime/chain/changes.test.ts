@@ -239,6 +239,15 @@ describe("status", () => {
     expect([response.dropsBody, editsOf(response)]).toEqual([false, []]);
   });
 
+  test("edge: an upgrade keeps its status, as a tunnel follows it", () => {
+    const response = new ResponseMessage({ status: 101, lines: LINES });
+    const changes = { status: 200, setHeaders: { "x-a": "9" } };
+    expect(refusal(() => applyResponseChanges(response, changes, {}))).toContain("upgrade");
+    expect(editsOf(response)).toEqual([]);
+    applyResponseChanges(response, { setHeaders: { "x-a": "9" } }, {});
+    expect(editsOf(response)).toEqual(["x-a=9"]);
+  });
+
   test("what Envoy was told is not told again", () => {
     const response = new ResponseMessage({ status: 201, lines: LINES });
     applyResponseChanges(response, { status: 418 }, {});

@@ -15,6 +15,7 @@ const QUERY = /^(?!\?)[\x21\x22\x24-\x7e]*$/;
 const AUTHORITY = /^[A-Za-z0-9._~%!$&'()*+,;=:[\]-]+$/;
 /** A response to one of these is framed in its own way, and the client expects that of the method it sent. */
 const FRAMED_APART: ReadonlySet<string> = new Set(["HEAD", "CONNECT"]);
+const SWITCHING_PROTOCOLS = 101;
 /** Framing and routing: set through other properties, or not at all. */
 const MANAGED: ReadonlyMap<string, string> = new Map([
   ["host", "use authority"],
@@ -85,6 +86,10 @@ export function applyResponseChanges(
   const { status } = changes;
   if (status !== undefined && !(Number.isInteger(status) && status >= 200 && status <= 599)) {
     throw wrong("status", status, "a whole number from 200 to 599");
+  }
+  // What the upstream sends next is no longer HTTP, and would follow whatever status the client sees.
+  if (status !== undefined && response.status === SWITCHING_PROTOCOLS) {
+    throw new TypeError("Cannot change the status of an upgrade: only an answer can take the place of a 101");
   }
   const edits = checkHeaders(changes);
   const checkedMetadata = checkMetadata(changes.dynamicMetadata);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { BUILD_TIMEOUT_MS } from "../helpers/build.ts";
 import type { RouteSpec } from "../helpers/engine.ts";
 import type { RunningEnvoy } from "../helpers/envoy.ts";
-import { type ClientRequest, HttpConnection } from "../helpers/http.ts";
+import { type ClientRequest, HttpConnection, request } from "../helpers/http.ts";
 import { type Base, type Stack, startEnvoyFor, startStack } from "../helpers/stack.ts";
 
 function mutate(route: string, parameters: object): RouteSpec {
@@ -22,7 +22,9 @@ let stack: Stack;
 
 beforeAll(async () => {
   stack = await startStack({ routes });
-  stack.upstream.on("/to-200/304", { status: 304, headers: [["content-length", "20"]] });
+  stack.upstream
+    .on("/to-200/304", { status: 304, headers: [["content-length", "20"]] })
+    .on("/to-200/socket", { upgrade: true });
   for (const path of ["/to-204", "/to-304"]) {
     stack.upstream
       .on(`${path}/sized`, { body: "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil" })
@@ -60,6 +62,18 @@ for (const base of ["wide", "narrow", "forbidden"] satisfies Base[]) {
       expect([response?.status, response?.text(), next?.status]).toEqual([200, "", 200]);
     });
 
+    // Where nothing may be overridden, Envoy waits for the body of a 101 that never ends.
+    if (base !== "forbidden") {
+      test("edge: an upgrade keeps its status: no tunnel follows another one", async () => {
+        const headers: [string, string][] = [
+          ["connection", "upgrade"],
+          ["upgrade", "websocket"],
+        ];
+        const refused = await request(envoy.port, { path: "/to-200/socket", headers });
+        expect([refused.status, refused.text().split(" ")[0]]).toEqual([500, "policy_failed"]);
+      });
+    }
+
     test("edge: HEAD keeps its method and nothing becomes HEAD", async () => {
       stack.upstream.forget();
       const [head, afterHead] = await inARow(envoy, { path: "/to-get", method: "HEAD" });
@@ -72,10 +86,10 @@ for (const base of ["wide", "narrow", "forbidden"] satisfies Base[]) {
 }
 
 /** The responses to a request and to a plain one behind it on the same connection. */
-async function inARow(envoy: RunningEnvoy, request: ClientRequest) {
+async function inARow(envoy: RunningEnvoy, first: ClientRequest) {
   const connection = await HttpConnection.open(envoy.port);
   try {
-    return [await connection.send(request), await connection.send({ path: "/plain" })];
+    return [await connection.send(first), await connection.send({ path: "/plain" })];
   } finally {
     connection.close();
   }
