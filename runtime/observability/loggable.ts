@@ -15,13 +15,21 @@ const MAX_TOTAL_TEXT = 24 * 1024;
 interface Budget {
   values: number;
   text: number;
+  /** What is done to a text before it is cut. */
+  readonly clean: (text: string) => string;
   /** The objects around the present one, to find cycles. */
   readonly around: Set<object>;
 }
 
-/** A copy of `fields` that `JSON.stringify` takes, with cycles, sizes and odd values dealt with. */
-export function toLoggable(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const budget: Budget = { values: MAX_VALUES, text: MAX_TOTAL_TEXT, around: new Set() };
+/**
+ * A copy of `fields` that `JSON.stringify` takes, with cycles, sizes and odd values dealt with. `clean` is
+ * applied to every text in it, names included, before anything is cut.
+ */
+export function toLoggable(
+  fields: Readonly<Record<string, unknown>>,
+  clean: (text: string) => string = (text) => text,
+): Readonly<Record<string, unknown>> {
+  const budget: Budget = { values: MAX_VALUES, text: MAX_TOTAL_TEXT, clean, around: new Set() };
   return copyMembers(Object.entries(fields), budget);
 }
 
@@ -130,7 +138,8 @@ function* ownMembers(value: object): Generator<[string, unknown]> {
   }
 }
 
-function copyText(text: string, budget: Budget): string {
+function copyText(given: string, budget: Budget): string {
+  const text = budget.clean(given);
   const room = Math.max(0, Math.min(MAX_TEXT, budget.text));
   budget.text -= Math.min(text.length, room);
   return text.length <= room ? text : `${text.slice(0, room)}… (${text.length} characters)`;

@@ -274,6 +274,23 @@ describe("secrets do not get into errors and logs", () => {
     expect(error + lines.join()).not.toMatch(/hunt/);
   });
 
+  test("from what a policy or its hooks' failures write later, however deep", async () => {
+    const { instance, lines } = await create(
+      registered(({ log }, { key }) => {
+        log.info(`with ${key}`, { [key]: { list: [key, 7], error: new Error(key, { cause: key }) } });
+        return HOOKS;
+      }),
+    );
+    // Where a text is cut, the secret must not stand in part.
+    const error = new TypeError("Invalid URL: hunter2", { cause: `${"x".repeat(8 * 1024 - 3)}hunter2` });
+    instance?.log.child({ request_id: "id-1" }).error("Policy failed in onRequest", { error });
+    expect(lines).toHaveLength(2);
+    expect(lines[0]).toContain('"message":"with [redacted]"');
+    expect(lines[1]).toContain("Invalid URL: [redacted]");
+    expect(lines[1]).toContain('"id-1"');
+    expect(lines.join()).not.toContain("hun");
+  });
+
   test("a very short secret withholds the message, where replacing would show it", async () => {
     const { error } = await create(
       registered((_metadata, params) => Promise.reject(new Error(`got ${params.key}!`))),

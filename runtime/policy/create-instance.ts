@@ -5,6 +5,7 @@ import type { PolicyInstance } from "./instance.ts";
 import { reasonOf } from "./reason.ts";
 import type { BuildInfo, PolicyModule, RegisteredPolicy } from "./registry.ts";
 import { type Scrub, scrubber } from "./scrub.ts";
+import { SecretFreeLog } from "./secret-free-log.ts";
 import { within } from "./within.ts";
 
 export interface CreateInstanceOptions {
@@ -34,12 +35,14 @@ export async function createInstance(
   const { definition, module, parameters } = registered;
   const { route, params, timeoutMs } = options;
   const subject = `policy ${JSON.stringify(definition.name)} ${definition.version}`;
-  const log = options.log.child({
+  const ownLog = options.log.child({
     component: "policy",
     policy: `${definition.name}:${definition.version}`,
     route,
   });
-  const scrub = scrubber(parameters.secretsIn(params));
+  const secrets = parameters.secretsIn(params);
+  const scrub = scrubber(secrets);
+  const log = secrets.length === 0 ? ownLog : new SecretFreeLog(ownLog, scrub);
   const life = new AbortController();
   const abandon = (state: string, made?: unknown): Error => {
     life.abort();
