@@ -8,7 +8,7 @@ import * as grpc from "@grpc/grpc-js";
 import { envoyMessage, GET } from "../test/helpers/kernel.ts";
 import { waitFor } from "../test/helpers/wait.ts";
 import { BUILD, entryOf, policies as testPolicies } from "./cli/fixtures/policies.ts";
-import { parseEngineConfig } from "./config/engine-config.ts";
+import { parseEngineConfig } from "./config/load-engine-config.ts";
 import { type Engine, startEngine } from "./engine.ts";
 import {
   type ProcessingResponse,

@@ -45,3 +45,6 @@ export function wantsColours(
 ): boolean {
   return isTerminal && (env.NO_COLOR ?? "") === "" && env.TERM !== "dumb";
 }
+
+/** Takes the exit code of the command that ran. */
+export type Finish = (exitCode: number) => void;

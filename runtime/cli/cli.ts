@@ -1,5 +1,5 @@
 import { Command, CommanderError } from "commander";
-import { type CliContext, EXIT } from "./cli-context.ts";
+import { type CliContext, EXIT, type Finish } from "./cli-context.ts";
 import { envoyConfigCommand } from "./envoy-config-command.ts";
 import { explainCommand } from "./explain.ts";
 import { policiesCommand } from "./policies.ts";
@@ -32,9 +32,6 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   }
 }
-
-/** Takes the exit code of the command that ran. */
-export type Finish = (exitCode: number) => void;
 
 function createProgram(context: CliContext, finish: Finish): Command {
   const { io, build } = context;

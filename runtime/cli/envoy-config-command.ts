@@ -1,9 +1,9 @@
 import { Command, Option } from "commander";
 import type { Address } from "../config/address.ts";
-import { type EngineConfig, loadEngineConfig } from "../config/engine-config.ts";
+import type { EngineConfig } from "../config/engine-config.ts";
+import { loadEngineConfig } from "../config/load-engine-config.ts";
 import { RouteFiles } from "../config/route-files.ts";
-import type { Finish } from "./cli.ts";
-import { type CliContext, EXIT } from "./cli-context.ts";
+import { type CliContext, EXIT, type Finish } from "./cli-context.ts";
 import { renderEnvoyConfig } from "./envoy-config.ts";
 import { printProblems } from "./print-problems.ts";
 

@@ -1,7 +1,7 @@
 import { Command } from "commander";
-import { type EngineConfig, loadEngineConfig } from "../config/engine-config.ts";
-import type { Finish } from "./cli.ts";
-import { type CliContext, EXIT, paint, toJson } from "./cli-context.ts";
+import type { EngineConfig } from "../config/engine-config.ts";
+import { loadEngineConfig } from "../config/load-engine-config.ts";
+import { type CliContext, EXIT, type Finish, paint, toJson } from "./cli-context.ts";
 import { loadRegistry } from "./load-registry.ts";
 import { printProblems, problemsText } from "./print-problems.ts";
 import { planOf, type RoutePlan, type StepPlan } from "./route-plan.ts";

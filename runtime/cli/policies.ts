@@ -1,7 +1,6 @@
 import { Command } from "commander";
 import type { PolicyListing } from "../policy/registry.ts";
-import type { Finish } from "./cli.ts";
-import { type CliContext, EXIT, paint, toJson } from "./cli-context.ts";
+import { type CliContext, EXIT, type Finish, paint, toJson } from "./cli-context.ts";
 import { loadRegistry } from "./load-registry.ts";
 
 /**

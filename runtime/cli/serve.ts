@@ -1,12 +1,11 @@
 import { Command } from "commander";
 import { ConfigurationError } from "../config/configuration-error.ts";
-import { loadEngineConfig } from "../config/engine-config.ts";
+import { loadEngineConfig } from "../config/load-engine-config.ts";
 import { type Engine, startEngine } from "../engine.ts";
 import { StartError } from "../listen-error.ts";
 import { createEngineMetrics, type EngineMetrics } from "../observability/engine-metrics.ts";
 import { createLogger, type EngineLogger } from "../observability/log.ts";
-import type { Finish } from "./cli.ts";
-import { type CliContext, type CliIo, EXIT } from "./cli-context.ts";
+import { type CliContext, type CliIo, EXIT, type Finish } from "./cli-context.ts";
 import { printProblems } from "./print-problems.ts";
 
 /** What a shell expects of a program that a signal ended. */

@@ -1,9 +1,8 @@
 import { Command } from "commander";
-import { loadEngineConfig } from "../config/engine-config.ts";
+import { loadEngineConfig } from "../config/load-engine-config.ts";
 import { validateRoutes } from "../config/validate-routes.ts";
 import type { Problem } from "../document/problem.ts";
-import type { Finish } from "./cli.ts";
-import { type CliContext, EXIT, paint, toJson } from "./cli-context.ts";
+import { type CliContext, EXIT, type Finish, paint, toJson } from "./cli-context.ts";
 import { loadRegistry } from "./load-registry.ts";
 import { problemsText } from "./print-problems.ts";
 

@@ -1,7 +1,6 @@
 import { SDK_VERSION } from "@policy-engine/sdk";
 import { Command } from "commander";
-import type { Finish } from "./cli.ts";
-import { type CliContext, EXIT, toJson } from "./cli-context.ts";
+import { type CliContext, EXIT, type Finish, toJson } from "./cli-context.ts";
 
 /** `version`: what this executable was built from. */
 export function versionCommand(context: CliContext, finish: Finish): Command {

@@ -7,8 +7,8 @@ import { createEngineMetrics, type EngineMetrics } from "../observability/engine
 import { createLogger } from "../observability/log.ts";
 import { type BuildInfo, PolicyRegistry, type RegistryEntry } from "../policy/registry.ts";
 import type { LimitsConfig } from "./engine-config.ts";
-import { parseEngineConfig } from "./engine-config.ts";
 import { FileSource } from "./file-source.ts";
+import { parseEngineConfig } from "./load-engine-config.ts";
 import { RouteParser, type RouteSet } from "./route-source.ts";
 import { SnapshotStore } from "./snapshot-store.ts";
 

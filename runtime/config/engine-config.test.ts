@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { formatProblem } from "../document/problem.ts";
 import { temporaryFolder } from "./config-fixtures.ts";
-import { loadEngineConfig, parseEngineConfig } from "./engine-config.ts";
+import { loadEngineConfig, parseEngineConfig } from "./load-engine-config.ts";
 
 const MIB = 1024 * 1024;
 

@@ -2,8 +2,6 @@ import type { LogLevel } from "@policy-engine/sdk";
 import type { LogFormat } from "../observability/log.ts";
 import type { Address } from "./address.ts";
 
-export { type LoadedEngineConfig, loadEngineConfig, parseEngineConfig } from "./load-engine-config.ts";
-
 /**
  * The engine's own configuration, `policy-engine.yaml`. It is read once, at start. Only `routes` must be there;
  * unknown keys are errors. Durations are written as a number and `ms`, `s`, `m` or `h` (`250ms`, `1.5s`), sizes

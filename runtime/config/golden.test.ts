@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { compareProblems, formatProblem, type Problem } from "../document/problem.ts";
 import { createStore, PolicyLab, routeSet, routesText } from "./config-fixtures.ts";
-import { parseEngineConfig } from "./engine-config.ts";
+import { parseEngineConfig } from "./load-engine-config.ts";
 import { mergeRoutes } from "./merge-routes.ts";
 
 const FOLDER = join(import.meta.dir, "../../test/golden/config");

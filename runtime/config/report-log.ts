@@ -1,5 +1,5 @@
 import type { EngineLogger } from "../observability/log.ts";
-import type { ApplyReport } from "./snapshot-store.ts";
+import type { ApplyReport } from "./apply-report.ts";
 
 /** Writes one line for a change of the routes, and one for each of its problems. */
 export function logReport(report: ApplyReport, log: EngineLogger): void {

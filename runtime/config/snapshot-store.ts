@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import { compareProblems, type Problem } from "../document/problem.ts";
-import type { EngineMetrics, ReloadResult } from "../observability/engine-metrics.ts";
+import type { EngineMetrics } from "../observability/engine-metrics.ts";
 import type { EngineLogger } from "../observability/log.ts";
 import type { BuildInfo, PolicyRegistry } from "../policy/registry.ts";
+import type { ApplyReport, RouteCounts } from "./apply-report.ts";
 import { buildRoutes } from "./build-routes.ts";
 import type { EngineConfig } from "./engine-config.ts";
 import { mergeRoutes, removedRoutes } from "./merge-routes.ts";
@@ -23,33 +24,7 @@ export interface SnapshotStoreSettings {
   readonly metrics: EngineMetrics;
 }
 
-/** How a set of routes was taken. */
-export interface ApplyReport {
-  /**
-   * `applied` whole; `partial`, with errors in single routes or files; `rejected`, so that nothing changed;
-   * `unchanged`, since it says what is applied already.
-   */
-  readonly result: ReloadResult;
-  /** ISO 8601. */
-  readonly at: string;
-  /** The snapshot that is current now; undefined when there is none yet. */
-  readonly snapshot: number | undefined;
-  /** Sorted; the first 1,000. */
-  readonly problems: readonly Problem[];
-  /** How many there are. */
-  readonly problemCount: number;
-  readonly routes: RouteCounts;
-}
-
-/** Routes as they stand, and what of them this change did. */
-export interface RouteCounts {
-  readonly active: number;
-  readonly lastGood: number;
-  readonly unavailable: number;
-  readonly added: number;
-  readonly changed: number;
-  readonly removed: number;
-}
+export type { ApplyReport, RouteCounts };
 
 /** The store for people and probes. */
 export interface StoreStatus {

@@ -1,7 +1,7 @@
 import type { TValidationError } from "typebox/error";
 import { suggest } from "./nearest.ts";
 import { fromPointer, toPointer } from "./pointer.ts";
-import type { SchemaIssue } from "./schema.ts";
+import type { SchemaIssue } from "./schema-issue.ts";
 import { describeError, quoteAll, subjectOf } from "./schema-message.ts";
 import { isRecord, type SchemaNode, SchemaNodes } from "./schema-nodes.ts";
 import { schemasAt } from "./schema-place.ts";

@@ -1,7 +1,7 @@
 import { Has as hasFormat, Entries as knownFormats } from "typebox/format";
 import { suggest } from "./nearest.ts";
 import { toPointer } from "./pointer.ts";
-import type { SchemaIssue } from "./schema.ts";
+import type { SchemaIssue } from "./schema-issue.ts";
 import { inPlaceOf, isRecord, LISTS, MAPS, resolveRef, type SchemaNode, SINGLE } from "./schema-nodes.ts";
 
 const TYPES = ["array", "boolean", "integer", "null", "number", "object", "string"];

@@ -1,20 +1,12 @@
 import { Check, Errors } from "typebox/schema";
 import { Settings } from "typebox/system";
 import { compileDefaults } from "./schema-defaults.ts";
+import type { SchemaIssue } from "./schema-issue.ts";
 import { toIssues } from "./schema-issues.ts";
 import { isRecord } from "./schema-nodes.ts";
 import { schemaProblems } from "./schema-problems.ts";
 
-/** One way in which a value does not fit its schema. */
-export interface SchemaIssue {
-  /** JSON pointer into the value. */
-  readonly pointer: string;
-  /** Sentence case, no full stop. Names keys and says what is needed; never quotes a value. */
-  readonly message: string;
-  readonly hint?: string | undefined;
-  /** Whether the key is at fault instead of the value. */
-  readonly at?: "key" | "value" | undefined;
-}
+export type { SchemaIssue };
 
 export interface CompiledSchema {
   /** Everything that does not fit; empty when the value fits. */

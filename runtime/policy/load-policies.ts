@@ -3,7 +3,7 @@ import type { PolicyDefinition } from "./definition.ts";
 import { compileParameters } from "./parameters.ts";
 import { parseDefinition } from "./parse-definition.ts";
 import { reasonOf } from "./reason.ts";
-import type { PolicyModule, RegisteredPolicy, RegistryEntry } from "./registry.ts";
+import type { PolicyModule, RegisteredPolicy, RegistryEntry } from "./registry-entry.ts";
 import { within } from "./within.ts";
 
 /** A policy version that was tried: usable, or with the reason why not. */

@@ -6,7 +6,7 @@ import { build } from "../../builder/build.ts";
 import { readManifest } from "../../builder/manifest.ts";
 import { writeTypes } from "../../builder/types-command.ts";
 import { runCli } from "../../runtime/cli/cli.ts";
-import { loadEngineConfig, parseEngineConfig } from "../../runtime/config/engine-config.ts";
+import { loadEngineConfig, parseEngineConfig } from "../../runtime/config/load-engine-config.ts";
 import { validateRoutes } from "../../runtime/config/validate-routes.ts";
 import { parseYaml } from "../../runtime/document/yaml-document.ts";
 import { createLogger } from "../../runtime/observability/log.ts";

@@ -5,13 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readManifest } from "../../builder/manifest.ts";
 import type { BuildReport } from "../../builder/report.ts";
-import { parseEngineConfig } from "../../runtime/config/engine-config.ts";
 import {
   type Bounds,
   formatQuantity,
   LIMITS,
   MESSAGE_TIMEOUT,
 } from "../../runtime/config/engine-config-schema.ts";
+import { parseEngineConfig } from "../../runtime/config/load-engine-config.ts";
 import { validateRoutes } from "../../runtime/config/validate-routes.ts";
 import { createLogger } from "../../runtime/observability/log.ts";
 import { parseDefinition } from "../../runtime/policy/parse-definition.ts";
