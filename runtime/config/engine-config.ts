@@ -114,7 +114,7 @@ export interface LimitsConfig {
   readonly policiesPerRoute: number;
 }
 
-/** `log`: the engine's log, on standard error. */
+/** `log`: the engine's log, on standard output. */
 export interface LogConfig {
   /** `log.level`: `debug`, `info`, `warn` or `error`. Default: `info`. */
   readonly level: LogLevel;
