@@ -215,14 +215,27 @@ function nameOf(value: unknown): string | undefined {
   return typeof route === "string" && route !== "" ? route : undefined;
 }
 
+/** Keys of a policy that can be set aside when they are wrong, so that the rest of it is checked all the same. */
+const KEYS_BY_THEMSELVES = new Set<string | undefined>([
+  "enabled",
+  "executionCondition",
+  "failureMode",
+  "conditionError",
+  "onUnbufferable",
+  "timeout",
+]);
+
 function referencesOf(value: unknown, issues: readonly SchemaIssue[]): Map<number, PolicyReference> {
-  const { policies } = value as { policies?: unknown };
+  const policies = (value as { policies?: unknown } | null)?.policies;
   const list: readonly unknown[] = Array.isArray(policies) ? policies : [];
-  const wrong = new Set(issues.map(({ pointer }) => pointer.split("/", 3).join("/")));
+  const places = issues.map(({ pointer }) => pointer.split("/"));
+  const wrong = new Set(places.filter((parts) => !KEYS_BY_THEMSELVES.has(parts[3])).map((parts) => parts[2]));
   const references = new Map<number, PolicyReference>();
   for (const [index, reference] of list.entries()) {
-    if (wrong.has(`/policies/${index}`)) continue;
-    references.set(index, toPolicyReference(reference as Partial<PolicyReference>));
+    if (wrong.has(`${index}`)) continue;
+    const aside = places.filter((parts) => parts[2] === `${index}`).map((parts) => parts[3]);
+    const sound = Object.entries(reference as object).filter(([key]) => !aside.includes(key));
+    references.set(index, toPolicyReference(Object.fromEntries(sound) as Partial<PolicyReference>));
   }
   return references;
 }

@@ -101,6 +101,38 @@ routes:
     ]);
   });
 
+  test("FR-012: an entry that is null, in any layout, is one problem among the others", async () => {
+    for (const text of [
+      "routes:\n  - \n  - route: a\n",
+      "routes: [null, { route: a }]",
+      "routes: [~, {route: a}]",
+    ]) {
+      const { problems } = await validate(text);
+      expect(problems.map(({ pointer, message }) => [pointer, message])).toEqual([
+        ["/routes/0", "The value must be a map, not null"],
+        ["/routes/1", 'Missing required field "policies"'],
+      ]);
+    }
+  });
+
+  test("FR-012: a key with a wrong value hides nothing of what else is wrong with its policy", async () => {
+    const reference =
+      '{ name: rate-limit, version: v1, enabled: "no", timeout: 5, parameters: { requestsPerSecond: -1 } }';
+    const { problems } = await validate(`routes: [{ route: a, policies: [${reference}] }]`);
+    expect(problems.map(({ pointer }) => pointer)).toEqual([
+      "/routes/0/policies/0/enabled",
+      "/routes/0/policies/0/timeout",
+      "/routes/0/policies/0/parameters/requestsPerSecond",
+    ]);
+    const unknown = await validate(
+      "routes: [{ route: a, policies: [{ name: tga, version: v1, failureMode: ajar }] }]",
+    );
+    expect(unknown.problems.map(({ pointer }) => pointer)).toEqual([
+      "/routes/0/policies/0/name",
+      "/routes/0/policies/0/failureMode",
+    ]);
+  });
+
   test("more policies than limits.policiesPerRoute are an error of the route", async () => {
     const report = await validate(routesText({ a: ["1", "2", "3", "4"], b: ["1"] }));
     expect(report.problems.map(({ pointer, message }) => [pointer, message])).toEqual([
