@@ -10,6 +10,7 @@ const HANGING = 50;
 const routes = [
   { route: "hang", policies: [{ name: "faulty", parameters: { how: "hang-request" } }] },
   { route: "fine", policies: [{ name: "tag", parameters: { label: "1" } }] },
+  { route: "response", policies: [{ name: "tag-response", parameters: { label: "a" } }] },
   { route: "deny", policies: [{ name: "deny", parameters: { status: 403, body: "no: 100 %" } }] },
 ];
 
@@ -111,9 +112,17 @@ test("edge: an Envoy that sends the response's body only is broken off where a r
   }
 });
 
-test("edge: no engine, no pass: not for routes with policies, nor for others", async () => {
+test("edge: no engine, no pass: not for routes with policies, nor for others, nor for a response", async () => {
+  const { promise: until, resolve: answer } = Promise.withResolvers<void>();
+  stack.upstream.on("/response/slow", { until });
   stack.upstream.forget();
-  await stack.engine.stop();
+  const waiting = stack.get("/response/slow");
+  await waitFor("request at the upstream", () => stack.upstream.requests.length === 1);
+  stack.engine.signal("SIGKILL");
+  await stack.engine.exited;
+  answer();
+  expect((await waiting).status).toBe(500);
+  stack.upstream.forget();
   expect((await stack.get("/fine")).status).toBe(500);
   expect((await stack.get("/nobody")).status).toBe(500);
   expect(stack.upstream.requests).toEqual([]);
