@@ -291,6 +291,24 @@ describe("cancellation", () => {
     expect(signals.map(({ aborted }) => aborted)).toEqual([true, true, true]);
   });
 
+  test("the signal of a hook that works on after a refusal was answered is aborted", async () => {
+    let signal: AbortSignal | undefined;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { exchange } = single({
+      onRequest: (ctx) => {
+        signal = ctx.signal;
+        return promise;
+      },
+    });
+    const done = exchange.runRequest();
+    now(exchange.refuse(500, "out_of_order", "x"));
+    expect(signal?.aborted).toBe(false);
+    exchange.end("answered");
+    expect(signal?.aborted).toBe(true);
+    resolve();
+    await done;
+  });
+
   test("the signal of an exchange that ends well is not aborted: nobody went away", () => {
     let signal: AbortSignal | undefined;
     const { exchange } = single({

@@ -55,6 +55,8 @@ export class Exchange implements ExchangeFacts {
   #dressing: Promise<void> | undefined;
   #requestId: string | undefined;
   #abort: AbortController | undefined;
+  /** Hooks that were called and have not come to their end. */
+  #atWork = 0;
   /** Steps that want to hear of the end. */
   #started: Set<Step> | undefined;
   #ended = false;
@@ -81,7 +83,7 @@ export class Exchange implements ExchangeFacts {
     return this.#requestCursor === this.chain.request.length;
   }
 
-  /** Aborted when the exchange is cancelled. */
+  /** Aborted when the exchange is cancelled, or ends while a hook is still at work. */
   signal(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
@@ -119,7 +121,8 @@ export class Exchange implements ExchangeFacts {
   end(how: "answered" | "cancelled"): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (how === "cancelled") this.#abort?.abort();
+    // A hook that still works after the answer was refused its say: nobody waits for it.
+    if (how === "cancelled" || this.#atWork > 0) this.#abort?.abort();
     if (this.#started === undefined) return;
     const outcome: Outcome = how === "cancelled" ? "cancelled" : (this.denial?.outcome ?? "passed");
     const reason = this.denial?.reason ?? "";
@@ -203,10 +206,13 @@ export class Exchange implements ExchangeFacts {
   }
 
   async #awaitHook(pending: PromiseLike<HookResult>, run: HookRun): Promise<void> {
+    this.#atWork++;
     try {
       this.#settle(await pending, run);
     } catch (cause) {
       this.#fail(run.step, run.phase, cause);
+    } finally {
+      this.#atWork--;
     }
   }
 
