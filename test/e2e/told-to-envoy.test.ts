@@ -5,7 +5,10 @@ import { type EnvoyParts, type Stack, startEnvoyFor, startStack } from "../helpe
 import { waitFor } from "../helpers/wait.ts";
 
 const dynamicMetadata = (key: string) => ({ policy_engine: { [key]: "kept" } });
+/** Names that a header, a split or an object's prototype could get wrong. */
+const NAMES = ["žluť", "a,b", "a b", "x".repeat(900), "__proto__", "constructor"];
 const routes = [
+  ...NAMES.map((route) => ({ route, policies: [{ name: "tag", parameters: { label: "1" } }] })),
   {
     route: "metadata",
     policies: [
@@ -42,6 +45,13 @@ function showWhatEnvoyKnows({ connectionManager }: EnvoyParts): void {
     return { header: { key, value } };
   });
 }
+
+test("FR-008: a route's name may have any characters", async () => {
+  for (const name of NAMES) {
+    const response = await stack.get(`/${encodeURIComponent(name)}`);
+    expect([response.status, response.echo().header("x-trace")]).toEqual([200, "1"]);
+  }
+});
 
 test("A10: dynamic metadata of several policies reaches Envoy, merged", async () => {
   const response = await stack.get("/metadata");
