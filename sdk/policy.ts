@@ -47,7 +47,10 @@ export interface Policy {
   onResponse?(ctx: ResponseContext): ResponseResult | Promise<ResponseResult>;
   /** Runs once when the chain's part of an exchange is over, if a hook of this policy had started. */
   onEnd?(ctx: EndContext): void;
-  /** Runs when no exchange can reach this instance any more: release what `getPolicy` took. */
+  /**
+   * Runs when no exchange can reach this instance any more: release what `getPolicy` took. A hook whose exchange
+   * was cancelled or refused may still be at work; nothing waits for it, and the signals are aborted.
+   */
   close?(): void | Promise<void>;
 }
 

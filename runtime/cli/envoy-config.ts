@@ -60,7 +60,7 @@ export function envoyConfig(options: EnvoyConfigOptions): Record<string, unknown
       layers: [
         {
           name: "static",
-          // Envoy then ends a stream to the engine cleanly instead of resetting it after every request.
+          // Envoy then half-closes a stream that it ends first, instead of resetting it.
           static_layer: { "envoy.reloadable_features.ext_proc_graceful_grpc_close": true },
         },
       ],

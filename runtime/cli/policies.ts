@@ -26,9 +26,14 @@ function table(policies: readonly PolicyListing[], style: { colours: boolean }):
   return policies
     .map((policy) => {
       const head = `${policy.name.padEnd(name)}  ${policy.version.padEnd(version)}`;
-      if (policy.error !== undefined) return `${head}  ${paint(`broken: ${policy.error}`, "red", style)}\n`;
+      if (policy.error !== undefined) return `${head}  ${paint(`broken: ${oneLine(policy.error)}`, "red", style)}\n`;
       const phases = policy.phases.length === 0 ? "" : `  (${policy.phases.join(", ")})`;
-      return `${paint(head, "bold", style)}  ${policy.description.replaceAll(/\s+/g, " ").trim()}${phases}\n`;
+      return `${paint(head, "bold", style)}  ${oneLine(policy.description)}${phases}\n`;
     })
     .join("");
+}
+
+/** An author's text as one line that cannot drive the terminal. */
+function oneLine(text: string): string {
+  return text.replaceAll(/[\s\p{Cc}]+/gu, " ").trim();
 }
