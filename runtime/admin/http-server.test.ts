@@ -29,6 +29,16 @@ function serve(pages: HttpPages, more: Partial<HttpServerSettings> = {}): { url:
   return { url: `http://${server.address}`, lines };
 }
 
+/** Sends bytes as they are; all that comes back. */
+async function exchange(url: string, request: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  socket.write(request);
+  let answer = "";
+  for await (const chunk of socket) answer += chunk;
+  return answer;
+}
+
 const PAGES: HttpPages = { "/a": () => jsonAnswer(200, { a: 1 }) };
 
 describe("startHttpServer()", () => {
@@ -91,6 +101,18 @@ describe("startHttpServer()", () => {
     expect(await status("localhost:9002")).toBe(200);
     expect(await status("[::1]:9002")).toBe(200);
     expect((await fetch(`${url}/a`)).status).toBe(200);
+  });
+
+  test.each([
+    "HTTP/1.0\r\n",
+    "HTTP/1.1\r\nhost: [\r\n",
+    "HTTP/1.1\r\nhost: a b@:x\r\n",
+    "HTTP/1.1\r\nhost:\r\n",
+  ])("003 8.3: a probe that names no host, or none that is one, gets the page: %j", async (rest) => {
+    const { url, lines } = serve(PAGES);
+    expect(await exchange(url, `GET /a?b ${rest}connection: close\r\n\r\n`)).toStartWith("HTTP/1.1 200 OK");
+    expect(await exchange(url, `GET /b ${rest}connection: close\r\n\r\n`)).toStartWith("HTTP/1.1 404");
+    expect(lines).toEqual([]);
   });
 
   test("edge: a port in use throws with a code", () => {

@@ -81,14 +81,19 @@ export function jsonAnswer(status: number, value: unknown): HttpAnswer {
 }
 
 function answer(request: Request, pages: HttpPages): Response {
-  const { pathname } = new URL(request.url);
-  const page = Object.hasOwn(pages, pathname) ? pages[pathname] : undefined;
+  const path = pathOf(request.url);
+  const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
   if (page === undefined) return plain(404, "Not found");
   if (request.method !== "GET" && request.method !== "HEAD") {
     return plain(405, "Method not allowed", { allow: "GET, HEAD" });
   }
   const { status, contentType, body } = page();
   return new Response(body, { status, headers: headers(contentType) });
+}
+
+/** Not by `URL`: a probe of HTTP/1.0 names no host, and a client may name one that is none. */
+function pathOf(url: string): string {
+  return /^(?:[a-z]+:\/\/[^/?#]*)?([^?#]*)/i.exec(url)?.[1] ?? "";
 }
 
 function plain(status: number, text: string, more?: Record<string, string>): Response {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { RegistryEntry } from "../policy/registry.ts";
 import { runCli } from "./cli.ts";
 import { wantsColours } from "./cli-context.ts";
-import { BUILD, policies } from "./fixtures/policies.ts";
+import { BUILD, entryOf, policies } from "./fixtures/policies.ts";
 
 let folder: string;
 let config: string;
@@ -137,6 +137,13 @@ describe("policies", () => {
     const { out } = await run(["policies"]);
     expect(out).toContain("tag     v1.0.0  The tag policy");
     expect(out).toMatch(/^broken {2}v1\.0\.0 {2}broken: .*cannot be imported/m);
+  });
+
+  test("edge: a description stays on its line and does not drive the terminal", async () => {
+    const entry = entryOf("loud", () => ({}));
+    const definition = 'name: loud\nversion: v1.0.0\ndescription: "one\\n\\u001b[2J\\u009btwo"\n';
+    const { out } = await run(["policies"], { registry: [{ ...entry, definition }] });
+    expect(out).toBe("loud  v1.0.0  one [2J two  (request, response)\n");
   });
 
   test("edge: none", async () => {

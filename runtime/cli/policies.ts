@@ -26,7 +26,8 @@ function table(policies: readonly PolicyListing[], style: { colours: boolean }):
   return policies
     .map((policy) => {
       const head = `${policy.name.padEnd(name)}  ${policy.version.padEnd(version)}`;
-      if (policy.error !== undefined) return `${head}  ${paint(`broken: ${oneLine(policy.error)}`, "red", style)}\n`;
+      if (policy.error !== undefined)
+        return `${head}  ${paint(`broken: ${oneLine(policy.error)}`, "red", style)}\n`;
       const phases = policy.phases.length === 0 ? "" : `  (${policy.phases.join(", ")})`;
       return `${paint(head, "bold", style)}  ${oneLine(policy.description)}${phases}\n`;
     })
