@@ -3,6 +3,8 @@
 import { type AdminSources, adminPages, type EngineStatus } from "./admin/admin-pages.ts";
 import { healthPages, type Readiness } from "./admin/health-pages.ts";
 import type { HttpPages, HttpServer } from "./admin/http-server.ts";
+import { BodyMemory } from "./chain/body-memory.ts";
+import { DEFAULT_MAX_RATIO } from "./chain/content-coding.ts";
 import type { EngineConfig } from "./config/engine-config.ts";
 import { FileSource } from "./config/file-source.ts";
 import { SnapshotStore } from "./config/snapshot-store.ts";
@@ -152,7 +154,17 @@ class EngineRun implements Engine {
   async #serveExtProc(store: SnapshotStore): Promise<Transport> {
     const { extProc, limits } = this.#config;
     const log = this.#log.child({ component: "kernel" });
-    const accept = createProcessor({ store, config: this.#config, log, metrics: this.#metrics });
+    const accept = createProcessor({
+      store,
+      config: this.#config,
+      bodies: {
+        limits: { maxBytes: limits.bodyBytes, maxRatio: DEFAULT_MAX_RATIO },
+        memory: new BodyMemory(limits.bodyMemory),
+      },
+      bodyWaitMs: limits.bodyWaitMs,
+      log,
+      metrics: this.#metrics,
+    });
     const transport = createGrpcTransport({
       address: extProc.address,
       services: { [PROCESS_METHOD]: accept },

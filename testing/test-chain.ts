@@ -158,7 +158,8 @@ export async function testChain(links: readonly Link[], options: ChainOptions = 
     await closeAll(instances);
     throw cause;
   }
-  const chain = compileChain({ route, instances, responseOrder, metadata, metrics: createEngineMetrics() });
+  const steps = instances.map((instance) => ({ instance }));
+  const chain = compileChain({ route, steps, responseOrder, metadata, metrics: createEngineMetrics() });
   return new TestChain({ chain, instances, log });
 }
 

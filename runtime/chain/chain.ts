@@ -1,6 +1,7 @@
 import type { Policy } from "@policy-engine/sdk";
 import type { EngineLogger } from "../observability/log.ts";
 import type { Counter, Histogram } from "../observability/metrics.ts";
+import type { BodyNeed } from "./message-body.ts";
 
 /** A policy at its place in a chain, with everything about it that can be known before a request comes. */
 export interface Step {
@@ -10,6 +11,10 @@ export interface Step {
   readonly version: string;
   readonly policy: Policy;
   readonly appliesToDenials: boolean;
+  readonly requestBody: BodyNeed;
+  readonly responseBody: BodyNeed;
+  /** What to do where its body cannot be buffered: refuse the exchange, or leave the step out. */
+  readonly onUnbufferable: "deny" | "skip";
   readonly log: EngineLogger;
   readonly metrics: StepMetrics;
 }

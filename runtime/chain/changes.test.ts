@@ -23,7 +23,7 @@ function request(path = "/a?x=1", method = "GET"): RequestMessage {
 /** What changes do to a request, as edits; the argument is of any type, as policies are checked at run time. */
 function applied(changes: unknown, path?: string): string[] {
   const message = request(path);
-  applyRequestChanges(message, changes as RequestChanges, {});
+  applyRequestChanges(message, changes as RequestChanges, { metadata: {}, need: "none" });
   return editsOf(message);
 }
 
@@ -206,8 +206,10 @@ describe("request line", () => {
     ["CONNECT", "POST"],
   ])("edge: %s cannot become %s, which is answered in another way", (original, method) => {
     const message = request("/a", original);
-    expect(refusal(() => applyRequestChanges(message, { method }, {}))).toContain("method");
-    applyRequestChanges(message, { method: original }, {});
+    expect(refusal(() => applyRequestChanges(message, { method }, { metadata: {}, need: "none" }))).toContain(
+      "method",
+    );
+    applyRequestChanges(message, { method: original }, { metadata: {}, need: "none" });
     expect(editsOf(message)).toEqual([]);
   });
 
@@ -220,47 +222,51 @@ describe("request line", () => {
 describe("status", () => {
   test.each([200, 204, 418, 599])("FR-024: %d", (status) => {
     const response = new ResponseMessage({ status: 201, lines: LINES });
-    applyResponseChanges(response, { status, setHeaders: { "x-a": "9" } }, {});
+    applyResponseChanges(response, { status, setHeaders: { "x-a": "9" } }, { metadata: {}, need: "none" });
     expect(editsOf(response)).toEqual(["x-a=9", `:status=${status}`]);
   });
 
   test.each([
     [200, 204, true, ["-content-length"]],
-    [200, 304, true, []],
+    [200, 304, true, ["-content-length"]],
     [304, 200, false, ["-content-length"]],
     [200, 404, false, []],
   ])("edge: %d as %d: drops the body %p, %j", (before, status, drops, edits) => {
     const lines = [new HeaderLine("content-length", "5")];
     const response = new ResponseMessage({ status: before, lines, hasBody: before === 200 });
-    applyResponseChanges(response, { status }, {});
-    expect(response.dropsBody).toBe(drops);
+    applyResponseChanges(response, { status }, { metadata: {}, need: "none" });
+    expect(response.newContent?.length).toBe(drops ? 0 : undefined);
     expect(editsOf(response)).toEqual([`:status=${status}`, ...edits]);
-    applyResponseChanges(response, { status: before }, {});
-    expect([response.dropsBody, editsOf(response)]).toEqual([false, []]);
+    applyResponseChanges(response, { status: before }, { metadata: {}, need: "none" });
+    expect([response.newContent, editsOf(response)]).toEqual([undefined, []]);
   });
 
   test("edge: an upgrade keeps its status, as a tunnel follows it", () => {
     const response = new ResponseMessage({ status: 101, lines: LINES });
     const changes = { status: 200, setHeaders: { "x-a": "9" } };
-    expect(refusal(() => applyResponseChanges(response, changes, {}))).toContain("upgrade");
+    expect(refusal(() => applyResponseChanges(response, changes, { metadata: {}, need: "none" }))).toContain(
+      "upgrade",
+    );
     expect(editsOf(response)).toEqual([]);
-    applyResponseChanges(response, { setHeaders: { "x-a": "9" } }, {});
+    applyResponseChanges(response, { setHeaders: { "x-a": "9" } }, { metadata: {}, need: "none" });
     expect(editsOf(response)).toEqual(["x-a=9"]);
   });
 
   test("what Envoy was told is not told again", () => {
     const response = new ResponseMessage({ status: 201, lines: LINES });
-    applyResponseChanges(response, { status: 418 }, {});
+    applyResponseChanges(response, { status: 418 }, { metadata: {}, need: "none" });
     response.settle();
     expect(editsOf(response)).toEqual([]);
-    applyResponseChanges(response, { status: 201 }, {});
+    applyResponseChanges(response, { status: 201 }, { metadata: {}, need: "none" });
     expect(editsOf(response)).toEqual([":status=201"]);
   });
 
   test.each([101, 199, 600, 200.5, Number.NaN, "200", null, [[200]], -200, 0])("%j is refused", (status) => {
     const response = new ResponseMessage({ status: 201, lines: LINES });
     const changes = { status, setHeaders: { "x-a": SECRET } } as ResponseChanges;
-    expect(refusal(() => applyResponseChanges(response, changes, {}))).toContain("status");
+    expect(refusal(() => applyResponseChanges(response, changes, { metadata: {}, need: "none" }))).toContain(
+      "status",
+    );
     expect(editsOf(response)).toEqual([]);
   });
 
@@ -269,7 +275,9 @@ describe("status", () => {
     (key) => {
       const response = new ResponseMessage({ status: 200, lines: LINES });
       const changes = { [key]: "/b" } as ResponseChanges;
-      expect(refusal(() => applyResponseChanges(response, changes, {}))).toContain(key);
+      expect(
+        refusal(() => applyResponseChanges(response, changes, { metadata: {}, need: "none" })),
+      ).toContain(key);
     },
   );
 });
@@ -287,7 +295,12 @@ describe("what is no object of changes", () => {
     ["an object made from another", Object.create({ setHeaders: {} })],
   ])("%s", (_, result) => {
     refusal(() => applied(result));
-    refusal(() => applyResponseChanges(new ResponseMessage({ status: 200, lines: [] }), result, {}));
+    refusal(() =>
+      applyResponseChanges(new ResponseMessage({ status: 200, lines: [] }), result, {
+        metadata: {},
+        need: "none",
+      }),
+    );
   });
 });
 
@@ -295,7 +308,10 @@ describe("dynamic metadata", () => {
   function merged(...all: unknown[]): DynamicMetadata {
     const target: DynamicMetadata = Object.create(null);
     for (const dynamicMetadata of all)
-      applyRequestChanges(request(), { dynamicMetadata } as RequestChanges, target);
+      applyRequestChanges(request(), { dynamicMetadata } as RequestChanges, {
+        metadata: target,
+        need: "none",
+      });
     return target;
   }
 
@@ -379,11 +395,11 @@ test("edge: a bad part leaves everything unchanged, wherever it stands", () => {
   for (const part of bad) {
     const message = request();
     const metadata: DynamicMetadata = {};
-    refusal(() => applyRequestChanges(message, { ...good, ...part }, metadata));
+    refusal(() => applyRequestChanges(message, { ...good, ...part }, { metadata, need: "none" }));
     expect([editsOf(message), message.reroute, metadata]).toEqual([[], false, {}]);
   }
   const message = request();
-  applyRequestChanges(message, good, {});
+  applyRequestChanges(message, good, { metadata: {}, need: "none" });
   expect(editsOf(message)).toHaveLength(7);
 });
 
@@ -391,7 +407,7 @@ test("edge: what the policy changes in its result afterwards changes nothing", (
   const values = ["1"];
   const changes = { setHeaders: { "x-n": values } };
   const message = request();
-  applyRequestChanges(message, changes, {});
+  applyRequestChanges(message, changes, { metadata: {}, need: "none" });
   values[0] = SECRET;
   changes.setHeaders["x-n"] = [];
   expect(editsOf(message)).toEqual(["x-n=1"]);
@@ -406,18 +422,18 @@ test("edge: a getter that throws fails the result as a whole", () => {
     },
   };
   const message = request();
-  expect(() => applyRequestChanges(message, changes, {})).toThrow(error);
+  expect(() => applyRequestChanges(message, changes, { metadata: {}, need: "none" })).toThrow(error);
   expect(editsOf(message)).toEqual([]);
 });
 
 test("edge: settled edits are not sent again, and a reroute names the path", () => {
   const message = request();
-  applyRequestChanges(message, { path: "/b", setHeaders: { "x-a": "9" } }, {});
+  applyRequestChanges(message, { path: "/b", setHeaders: { "x-a": "9" } }, { metadata: {}, need: "none" });
   message.settle();
   expect(editsOf(message)).toEqual([]);
-  applyRequestChanges(message, { reroute: true }, {});
+  applyRequestChanges(message, { reroute: true }, { metadata: {}, need: "none" });
   expect(editsOf(message)).toEqual([":path=/b?x=1"]);
-  applyRequestChanges(message, { reroute: false }, {});
+  applyRequestChanges(message, { reroute: false }, { metadata: {}, need: "none" });
   expect(message.reroute).toBe(true);
   message.settle();
   expect([message.reroute, editsOf(message)]).toEqual([false, []]);

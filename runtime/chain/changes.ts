@@ -2,6 +2,7 @@
 // is applied, so that a policy that fails has changed nothing.
 import type { HeaderChanges, RequestChanges, ResponseChanges } from "@policy-engine/sdk";
 import type { HeaderTable } from "./header-table.ts";
+import type { BodyNeed } from "./message-body.ts";
 import type { DynamicMetadata, RequestMessage, ResponseMessage } from "./messages.ts";
 
 /** RFC 9110 section 5.1: a field name is a token. */
@@ -25,6 +26,8 @@ const MANAGED: ReadonlyMap<string, string> = new Map([
 /** Deeper dynamic metadata is a mistake, and Envoy's own limit is near. */
 const METADATA_DEPTH = 32;
 
+const encoder = new TextEncoder();
+
 const HEADER_KEYS = ["removeHeaders", "setHeaders", "addHeadersIfAbsent", "appendHeaders"] as const;
 const REQUEST_KEYS: ReadonlySet<string> = new Set([
   ...HEADER_KEYS,
@@ -38,6 +41,14 @@ const REQUEST_KEYS: ReadonlySet<string> = new Set([
 ]);
 const RESPONSE_KEYS: ReadonlySet<string> = new Set([...HEADER_KEYS, "body", "status", "dynamicMetadata"]);
 
+/** What a result is applied with, beside the message. */
+export interface ApplyOptions {
+  /** Takes the dynamic metadata. */
+  readonly metadata: DynamicMetadata;
+  /** How the policy asked for the body; one that did not may not change it. */
+  readonly need: BodyNeed;
+}
+
 /**
  * Applies what a request hook returned.
  * @throws {TypeError} If any of it is not what the contract allows; then nothing was applied.
@@ -45,7 +56,7 @@ const RESPONSE_KEYS: ReadonlySet<string> = new Set([...HEADER_KEYS, "body", "sta
 export function applyRequestChanges(
   request: RequestMessage,
   changes: RequestChanges,
-  metadata: DynamicMetadata,
+  { metadata, need }: ApplyOptions,
 ): void {
   checkKeys(changes, REQUEST_KEYS);
   const { path, query, method, authority, reroute } = changes;
@@ -56,6 +67,10 @@ export function applyRequestChanges(
   }
   if (method !== undefined) checkMethod(method, request.original.method);
   if (authority !== undefined) checkText("authority", authority, AUTHORITY, "a host with an optional port");
+  const body = checkBody(changes.body, need);
+  if (body !== undefined && request.unbufferable) {
+    throw new TypeError("Cannot change the body: it cannot be buffered");
+  }
   if (reroute !== undefined && typeof reroute !== "boolean") throw wrong("reroute", reroute, "true or false");
   const edits = checkHeaders(changes);
   const checkedMetadata = checkMetadata(changes.dynamicMetadata);
@@ -65,6 +80,7 @@ export function applyRequestChanges(
     throw new TypeError("Cannot apply query: the request has no path");
   }
 
+  if (body !== undefined) request.setBody(body, need);
   applyHeaders(request.headers, edits);
   if (path !== undefined || query !== undefined) request.path = joinPath(request.path, path, query);
   if (method !== undefined) request.method = method;
@@ -75,13 +91,14 @@ export function applyRequestChanges(
 
 /**
  * Applies what a response hook returned.
+ * @returns Whether all of it was applied. A body where there must be none (HEAD, 204, 304) is left out.
  * @throws {TypeError} If any of it is not what the contract allows; then nothing was applied.
  */
 export function applyResponseChanges(
   response: ResponseMessage,
   changes: ResponseChanges,
-  metadata: DynamicMetadata,
-): void {
+  { metadata, need }: ApplyOptions,
+): boolean {
   checkKeys(changes, RESPONSE_KEYS);
   const { status } = changes;
   if (status !== undefined && !(Number.isInteger(status) && status >= 200 && status <= 599)) {
@@ -91,12 +108,18 @@ export function applyResponseChanges(
   if (status !== undefined && response.status === SWITCHING_PROTOCOLS) {
     throw new TypeError("Cannot change the status of an upgrade: only an answer can take the place of a 101");
   }
+  const body = checkBody(changes.body, need);
+  if (body !== undefined && response.unbufferable) {
+    throw new TypeError("Cannot change the body: it cannot be buffered");
+  }
   const edits = checkHeaders(changes);
   const checkedMetadata = checkMetadata(changes.dynamicMetadata);
 
-  applyHeaders(response.headers, edits);
   if (status !== undefined) response.status = status;
+  const whole = body === undefined || response.setBody(body, need);
+  applyHeaders(response.headers, edits);
   mergeMetadata(metadata, checkedMetadata);
+  return whole;
 }
 
 function headerValues(name: string, value: unknown): readonly string[] {
@@ -178,9 +201,17 @@ function checkKeys(changes: object, known: ReadonlySet<string>): void {
   for (const key of Object.keys(changes)) {
     if (!known.has(key)) throw new TypeError(`Cannot apply the result: unknown property "${key}"`);
   }
-  if ("body" in changes && changes.body !== undefined) {
+}
+
+/** A copy: the policy may go on writing into its own. */
+function checkBody(body: unknown, need: BodyNeed): Uint8Array | undefined {
+  if (body === undefined) return undefined;
+  if (need === "none")
     throw new TypeError("Cannot change the body: the policy's definition does not ask for it");
-  }
+  if (body === null) return new Uint8Array(0);
+  if (typeof body === "string") return encoder.encode(body);
+  if (body instanceof Uint8Array) return new Uint8Array(body);
+  throw wrong("body", body, "text, bytes or null");
 }
 
 function checkMethod(method: unknown, original: string): void {

@@ -1,21 +1,31 @@
 import type { EngineMetrics } from "../observability/engine-metrics.ts";
+import type { BodyRequirement } from "../policy/definition.ts";
 import type { PolicyInstance } from "../policy/instance.ts";
 import type { Chain, Step } from "./chain.ts";
+import type { BodyNeed } from "./message-body.ts";
 
 /** What a chain is made of. */
 export interface ChainSettings {
   readonly route: string;
   /** The enabled policies of the route, in list order. */
-  readonly instances: readonly PolicyInstance[];
+  readonly steps: readonly StepSettings[];
   readonly responseOrder: "listed" | "reversed";
   /** The operator's metadata of engine and route. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly metrics: EngineMetrics;
 }
 
+/** One policy of a chain, with what the route says of it beside its parameters. */
+export interface StepSettings {
+  readonly instance: PolicyInstance;
+  /** Default: deny. */
+  readonly onUnbufferable?: "deny" | "skip" | undefined;
+}
+
 /** Does once, when the configuration changes, whatever the executor would else do for every request. */
-export function compileChain({ route, instances, responseOrder, metadata, metrics }: ChainSettings): Chain {
-  const steps = instances.map((instance, index) => compileStep(instance, { index, metrics }));
+export function compileChain(settings: ChainSettings): Chain {
+  const { route, responseOrder, metadata, metrics } = settings;
+  const steps = settings.steps.map((step, index) => compileStep(step, { index, metrics }));
   const response = steps.filter((step) => step.policy.onResponse !== undefined);
   if (responseOrder === "reversed") response.reverse();
   return {
@@ -28,11 +38,11 @@ export function compileChain({ route, instances, responseOrder, metadata, metric
 }
 
 function compileStep(
-  instance: PolicyInstance,
+  { instance, onUnbufferable = "deny" }: StepSettings,
   { index, metrics }: { index: number; metrics: EngineMetrics },
 ): Step {
   const { definition, policy, log } = instance;
-  const { name, version, appliesToDenials } = definition;
+  const { name, version, appliesToDenials, requiresRequestBody, requiresResponseBody } = definition;
   const label = `${name}:${version}`;
   return {
     index,
@@ -40,6 +50,9 @@ function compileStep(
     version,
     policy,
     appliesToDenials,
+    requestBody: needOf(requiresRequestBody),
+    responseBody: needOf(requiresResponseBody),
+    onUnbufferable,
     log,
     metrics: {
       passed: metrics.executions(label, "passed"),
@@ -49,4 +62,10 @@ function compileStep(
       failure: (reason) => metrics.policyFailures(label, reason),
     },
   };
+}
+
+function needOf(requirement: BodyRequirement): BodyNeed {
+  if (requirement === "streamed")
+    throw new TypeError("Cannot compile a step that streams: it needs a body at once");
+  return requirement;
 }

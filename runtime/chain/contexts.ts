@@ -13,6 +13,7 @@ import type {
   ResponseContext,
 } from "@policy-engine/sdk";
 import type { Step } from "./chain.ts";
+import type { BodyNeed, MessageBody } from "./message-body.ts";
 import type { RequestMessage, ResponseMessage } from "./messages.ts";
 import { encodeBytes, normalisePath } from "./normalise-path.ts";
 
@@ -65,18 +66,27 @@ abstract class HookContext {
   }
 }
 
-/** A context with a message. No body is asked for yet, so there is none to read. */
+/** A context with a message, whose body the step may have asked for. */
 abstract class MessageContext extends HookContext {
+  readonly #body: MessageBody;
+  readonly #need: BodyNeed;
+
+  constructor(facts: ExchangeFacts, step: Step, body: { of: MessageBody; need: BodyNeed }) {
+    super(facts, step);
+    this.#body = body.of;
+    this.#need = body.need;
+  }
+
   get body(): Uint8Array | null {
-    return null;
+    return this.#body.read(this.#need);
   }
 
   text(): string | null {
-    return null;
+    return this.#body.text(this.#need);
   }
 
   json(): unknown {
-    return null;
+    return this.#body.json(this.#need);
   }
 }
 
@@ -85,7 +95,7 @@ export class RequestHookContext extends MessageContext implements RequestContext
   readonly #request: RequestMessage;
 
   constructor(facts: ExchangeFacts, step: Step, request: RequestMessage) {
-    super(facts, step);
+    super(facts, step, { of: request.body, need: step.requestBody });
     this.#request = request;
   }
 
@@ -149,7 +159,7 @@ export class ResponseHookContext extends MessageContext implements ResponseConte
     step: Step,
     messages: { request: RequestMessage; response: ResponseMessage; denied: boolean },
   ) {
-    super(facts, step);
+    super(facts, step, { of: messages.response.body, need: step.responseBody });
     this.request = new RequestHookContext(facts, step, messages.request);
     this.#response = messages.response;
     this.denied = messages.denied;

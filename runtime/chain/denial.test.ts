@@ -32,13 +32,17 @@ describe("a policy's denial", () => {
       ["www-authenticate", "Basic"],
       ["content-type", "text/html"],
     ]);
-    expect(Buffer.from(denial.body).toString()).toBe("tökens");
+    expect(Buffer.from(denial.response.body.content).toString()).toBe("tökens");
   });
 
   test("without options: no body, no content-type, the reason is `denied`", () => {
     const denial = denied(403);
     expect(denial).toMatchObject({ reason: "denied", details: "policy_engine:denied:gate:v1.2.3" });
-    expect([headersOf(denial), denial.body.length, denial.grpcStatus]).toEqual([[], 0, undefined]);
+    expect([headersOf(denial), denial.response.body.content.length, denial.grpcStatus]).toEqual([
+      [],
+      0,
+      undefined,
+    ]);
   });
 
   test.each<[RespondOptions, string | undefined]>([
@@ -75,7 +79,7 @@ describe("a policy's denial", () => {
   ])("edge: what the policy writes into its %s afterwards is not sent", (_, body) => {
     const denial = denied(403, { body });
     body.fill(0x7a);
-    expect(Buffer.from(denial.body).toString()).toBe("a");
+    expect(Buffer.from(denial.response.body.content).toString()).toBe("a");
   });
 });
 
@@ -88,14 +92,14 @@ describe("the engine's own denial", () => {
       grpcStatus: undefined,
       details: "policy_engine:route_unavailable",
     });
-    expect(Buffer.from(denial.body).toString()).toBe("route_unavailable 0123");
+    expect(Buffer.from(denial.response.body.content).toString()).toBe("route_unavailable 0123");
     expect(headersOf(denial)).toEqual([["content-type", "text/plain"]]);
   });
 
   test("names the policy that failed in the details only", () => {
     const denial = engineDenial(500, "policy_failed", { errorId: "0123", decider: DECIDER });
     expect(denial.details).toBe("policy_engine:policy_failed:gate:v1.2.3");
-    expect(Buffer.from(denial.body).toString()).toBe("policy_failed 0123");
+    expect(Buffer.from(denial.response.body.content).toString()).toBe("policy_failed 0123");
   });
 
   test("error ids differ, and are safe to put anywhere", () => {

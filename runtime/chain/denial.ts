@@ -20,6 +20,16 @@ export type ReasonCode =
   | "out_of_order"
   /** Envoy asked for a way of sending bodies that the engine refuses. */
   | "unsupported_body_mode"
+  /** A body is larger than `limits.bodyBytes`, as it came or decoded. */
+  | "body_too_large"
+  /** All of `limits.bodyMemory` is in use. */
+  | "body_memory_exhausted"
+  /** A body did not come within `limits.bodyWait`. */
+  | "body_timeout"
+  /** A policy needs a body that cannot be waited for. */
+  | "body_unbufferable"
+  /** A policy changed what Envoy has sent on already. */
+  | "change_too_late"
   /** A fault of the engine. */
   | "internal_error";
 
@@ -29,9 +39,8 @@ export interface Denial {
   readonly outcome: "denied" | "failed";
   /** A {@link ReasonCode}, or the reason a policy gave. */
   readonly reason: string;
-  /** Status and headers, open to policies that apply to denials. */
+  /** Status, headers and body, open to policies that apply to denials. */
   readonly response: ResponseMessage;
-  readonly body: Uint8Array;
   readonly grpcStatus: number | undefined;
   /** For Envoy's `%RESPONSE_CODE_DETAILS%`. */
   readonly details: string;
@@ -88,7 +97,7 @@ export function newErrorId(): string {
 
 /** The answer's body for this exchange: none where HTTP forbids one, as it would corrupt the connection. */
 export function denialBody(denial: Denial, method: string): Uint8Array {
-  return method === "HEAD" || isBodiless(denial.response.status) ? EMPTY : denial.body;
+  return method === "HEAD" || isBodiless(denial.response.status) ? EMPTY : denial.response.body.content;
 }
 
 interface DenialParts {
@@ -106,6 +115,7 @@ function denial({ outcome, status, reason, lines, body, grpcStatus, decider }: D
     lines.push(new HeaderLine("content-type", "text/plain"));
   }
   const by = decider === undefined ? "" : `:${decider.name}:${decider.version}`;
-  const response = new ResponseMessage({ status, lines });
-  return { outcome, reason, response, body, grpcStatus, details: `policy_engine:${reason}${by}` };
+  const response = new ResponseMessage({ status, lines, hasBody: true });
+  response.body.arrive(body);
+  return { outcome, reason, response, grpcStatus, details: `policy_engine:${reason}${by}` };
 }

@@ -95,7 +95,9 @@ describe("a failing hook", () => {
         details: "policy_engine:policy_failed:bad:v1.0.0",
       });
       expect(exchange.denial?.response.status).toBe(500);
-      const [reason, errorId = "?"] = Buffer.from(exchange.denial!.body).toString().split(" ");
+      const [reason, errorId = "?"] = Buffer.from(exchange.denial!.response.body.content)
+        .toString()
+        .split(" ");
       expect(reason).toBe("policy_failed");
       expect(lines).toHaveLength(1);
       expect(lines[0]).toContain("Policy failed in onRequest");

@@ -1,6 +1,7 @@
 // One HTTP exchange on its way through its chain: request steps in list order, response steps in response order,
-// each direction with a cursor. A hook that is synchronous stays so: a promise is made only where a hook
-// returned one.
+// each direction with a cursor. At a step that needs a body which is not there yet the direction is suspended, and
+// goes on from the same step when the body has come. A hook that is synchronous stays so: a promise is made only
+// where a hook returned one.
 import {
   isImmediateResponse,
   type Outcome,
@@ -8,8 +9,10 @@ import {
   type ResponseResult,
 } from "@policy-engine/sdk";
 import type { EngineLogger } from "../observability/log.ts";
+import { BodyMemory } from "./body-memory.ts";
 import type { Chain, Step } from "./chain.ts";
 import { applyRequestChanges, applyResponseChanges } from "./changes.ts";
+import { ContentCodingError, type ContentLimits, DEFAULT_MAX_RATIO } from "./content-coding.ts";
 import { EndHookContext, type ExchangeFacts, RequestHookContext, ResponseHookContext } from "./contexts.ts";
 import { type Denial, denialOf, engineDenial, newErrorId, type ReasonCode } from "./denial.ts";
 import {
@@ -28,11 +31,22 @@ export interface ExchangeSettings {
   readonly chain: Chain;
   /** The request, as far as Envoy sent it. */
   readonly request: ReceivedRequest;
+  /** Default: 10 MiB a body, and no bound for all together. */
+  readonly bodies?: BodySettings;
   readonly log: EngineLogger;
+}
+
+/** Bounds for the bodies of an exchange. */
+export interface BodySettings {
+  /** For one body, as it came and decoded. */
+  readonly limits: ContentLimits;
+  /** Shared by all exchanges. */
+  readonly memory: BodyMemory;
 }
 
 /** What a hook runs for: the two phases, or a denial of ours that a response hook may dress. */
 type Phase = "request" | "response" | "denial";
+type Direction = "request" | "response";
 type HookContext = RequestHookContext | ResponseHookContext;
 type HookResult = RequestResult | ResponseResult;
 
@@ -48,7 +62,12 @@ export class Exchange implements ExchangeFacts {
   metadata: ReadonlyMap<string, unknown>;
   /** What policies want Envoy to keep, without a prototype as its keys are the policies'. */
   readonly dynamicMetadata: DynamicMetadata = Object.create(null);
+  /** Where the next step waits for a body. */
+  readonly suspended: Record<Direction, boolean> = { request: false, response: false };
   readonly #log: EngineLogger;
+  readonly #bodies: BodySettings;
+  /** Bytes taken of the memory for bodies. */
+  readonly #taken: Record<Direction, number> = { request: 0, response: 0 };
   #requestCursor = 0;
   #responseCursor = 0;
   /** The walk of hooks over a denial, while it waits. */
@@ -61,8 +80,9 @@ export class Exchange implements ExchangeFacts {
   #started: Set<Step> | undefined;
   #ended = false;
 
-  constructor({ chain, request, log }: ExchangeSettings) {
+  constructor({ chain, request, bodies = DEFAULT_BODIES, log }: ExchangeSettings) {
     this.chain = chain;
+    this.#bodies = bodies;
     this.route = chain.route;
     this.request = new RequestMessage(request);
     this.metadata = chain.metadata;
@@ -92,35 +112,71 @@ export class Exchange implements ExchangeFacts {
     return this.#abort.signal;
   }
 
-  /** Runs the request steps. Look at `denial` and at the message's edits afterwards. */
+  /** Runs the request steps. Look at `denial`, `suspended` and the message's edits afterwards. */
   runRequest(): void | Promise<void> {
     const { request: steps } = this.chain;
     while (this.#requestCursor < steps.length && this.#goesOn()) {
       const step = steps[this.#requestCursor]!;
+      const readiness = this.#prepare(step, "request");
+      if (readiness === "suspend") return undefined;
+      if (readiness === "skip") this.#requestCursor++;
+      if (readiness !== "run") continue;
       const pending = this.#runHook(step, "request", new RequestHookContext(this, step, this.request));
       if (pending !== undefined) return pending.then(() => this.runRequest());
     }
     return this.#runOnDenial();
   }
 
-  /** Runs the response steps. Look at `denial` and at the message's edits afterwards. */
+  /** Runs the response steps. Look at `denial`, `suspended` and the message's edits afterwards. */
   runResponse(received: ReceivedResponse): void | Promise<void> {
     this.response = new ResponseMessage(received);
     return this.#continueResponse(this.response);
+  }
+
+  /**
+   * Takes the body that a direction waits for, or that there is none, and goes on from the step that needs it.
+   * The bytes are counted until the exchange ends.
+   */
+  resume(direction: Direction, content: Uint8Array): void | Promise<void> {
+    const message = direction === "request" ? this.request : this.response!;
+    this.suspended[direction] = false;
+    if (content.length > this.#bodies.limits.maxBytes) return this.#refuseBody(direction, "body_too_large");
+    if (!this.#take(direction, content.length)) return this.#refuseBody(direction, "body_memory_exhausted");
+    message.body.arrive(content, message.headers.get("content-encoding"));
+    return direction === "request" ? this.runRequest() : this.#continueResponse(this.response!);
+  }
+
+  /** Whether policies changed a message since Envoy was last told. */
+  changesLeft(direction: Direction): boolean {
+    const message = direction === "request" ? this.request : this.response!;
+    return message.newContent !== undefined || message.edits().length > 0;
+  }
+
+  /** Lets go of the request's body when it was sent on and no step will look at it again. */
+  requestSent(): void {
+    if (this.chain.response.some((step) => step.requestBody !== "none")) return;
+    this.request.body.drop();
+    this.#giveBack("request");
   }
 
   /** Ends the chain by a fault that is not a policy's; a denial that was there before stands. */
   refuse(status: number, reason: ReasonCode, message: string): void | Promise<void> {
     const errorId = newErrorId();
     this.#log.error(message, { request_id: this.requestId, route: this.route, reason, error_id: errorId });
-    this.denial ??= engineDenial(status, reason, { errorId });
-    return this.#runOnDenial();
+    return this.#deny(engineDenial(status, reason, { errorId }));
+  }
+
+  /** Ends the chain for what the client or the upstream did about a body; it can do so often, so no error is logged. */
+  refuseBody(direction: Direction, reason: BodyReason): void | Promise<void> {
+    return this.#refuseBody(direction, reason);
   }
 
   /** Ends the exchange: after the last answer, or because Envoy went away. Only the first call counts. */
   end(how: "answered" | "cancelled"): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#giveBack("request");
+    this.#giveBack("response");
     // A hook that still works after the answer was refused its say: nobody waits for it.
     if (how === "cancelled" || this.#atWork > 0) this.#abort?.abort();
     if (this.#started === undefined) return;
@@ -158,7 +214,11 @@ export class Exchange implements ExchangeFacts {
   #continueResponse(response: ResponseMessage): void | Promise<void> {
     const { response: steps } = this.chain;
     while (this.#responseCursor < steps.length && this.#goesOn()) {
-      const step = steps[this.#responseCursor++]!;
+      const step = steps[this.#responseCursor]!;
+      const readiness = this.#prepare(step, "response");
+      if (readiness === "suspend") return undefined;
+      this.#responseCursor++;
+      if (readiness !== "run") continue;
       const messages = { request: this.request, response, denied: false };
       const pending = this.#runHook(step, "response", new ResponseHookContext(this, step, messages));
       if (pending !== undefined) return pending.then(() => this.#continueResponse(response));
@@ -186,6 +246,76 @@ export class Exchange implements ExchangeFacts {
       if (pending !== undefined) return pending.then(() => this.#dress(denial));
     }
     return undefined;
+  }
+
+  /** Whether a step can run now: its body must be there, decoded if it reads it decoded. */
+  #prepare(step: Step, direction: Direction): "run" | "suspend" | "skip" | "stop" {
+    const need = direction === "request" ? step.requestBody : step.responseBody;
+    if (need === "none") return "run";
+    const message = direction === "request" ? this.request : this.response!;
+    if (message.body.arrived) return need === "raw" || this.#decode(step, direction) ? "run" : "stop";
+    if (!message.expectsBody) {
+      // A body that a status of ours takes away is empty from here on, whatever status follows.
+      if (message.hasBody) message.body.replace(EMPTY, "buffered");
+      else message.body.arrive(EMPTY);
+      return "run";
+    }
+    if (message.unbufferable) {
+      if (step.onUnbufferable === "skip") return "skip";
+      void this.#refuseBody(direction, "body_unbufferable");
+      return "stop";
+    }
+    if (Number(message.headers.get("content-length") ?? 0) > this.#bodies.limits.maxBytes) {
+      void this.#refuseBody(direction, "body_too_large");
+      return "stop";
+    }
+    this.suspended[direction] = true;
+    return "suspend";
+  }
+
+  /** Decodes a body for a step that reads it. False: it could not be, and there is a denial. */
+  #decode(step: Step, direction: Direction): boolean {
+    const { body } = direction === "request" ? this.request : this.response!;
+    try {
+      const content = body.content;
+      const decoded = body.decode(this.#bodies.limits);
+      if (decoded === content || this.#take(direction, decoded.length)) return true;
+      this.#noteRefusal(direction, "body_memory_exhausted");
+    } catch (cause) {
+      if (cause instanceof ContentCodingError && LARGE.has(cause.code))
+        this.#noteRefusal(direction, "body_too_large");
+      else this.#fail(step, direction, cause);
+    }
+    return false;
+  }
+
+  #refuseBody(direction: Direction, reason: BodyReason): void | Promise<void> {
+    this.#noteRefusal(direction, reason);
+    return this.#runOnDenial();
+  }
+
+  #noteRefusal(direction: Direction, reason: BodyReason): void {
+    const errorId = newErrorId();
+    const fields = { request_id: this.requestId, route: this.route, direction, reason, error_id: errorId };
+    this.#log.warn("Refused a body", fields);
+    this.denial ??= engineDenial(BODY_STATUS[reason][direction], reason, { errorId });
+  }
+
+  #take(direction: Direction, bytes: number): boolean {
+    if (!this.#bodies.memory.acquire(bytes)) return false;
+    this.#taken[direction] += bytes;
+    return true;
+  }
+
+  #giveBack(direction: Direction): void {
+    this.#bodies.memory.release(this.#taken[direction]);
+    this.#taken[direction] = 0;
+  }
+
+  /** The first denial stands. */
+  #deny(denial: Denial): void | Promise<void> {
+    this.denial ??= denial;
+    return this.#runOnDenial();
   }
 
   /** Runs one hook to its outcome. Never throws, and the promise never rejects. */
@@ -221,7 +351,7 @@ export class Exchange implements ExchangeFacts {
     // Nobody waits for a late result: what the hook wrote and wanted is dropped.
     if (this.#tooLate(phase)) return;
     if (!isImmediateResponse(result)) {
-      if (result !== undefined) this.#apply(phase, checkObject(result));
+      if (result !== undefined) this.#apply(step, phase, checkObject(result));
       step.metrics.passed.inc();
       if (phase === "request") this.#requestCursor++;
     } else if (phase === "denial") {
@@ -238,9 +368,18 @@ export class Exchange implements ExchangeFacts {
     return this.#ended || (phase !== "denial" && this.denial !== undefined);
   }
 
-  #apply(phase: Phase, changes: object): void {
-    if (phase === "request") applyRequestChanges(this.request, changes, this.dynamicMetadata);
-    else applyResponseChanges(this.denial?.response ?? this.response!, changes, this.dynamicMetadata);
+  #apply(step: Step, phase: Phase, changes: object): void {
+    const metadata = this.dynamicMetadata;
+    if (phase === "request") {
+      applyRequestChanges(this.request, changes, { metadata, need: step.requestBody });
+      return;
+    }
+    const response = this.denial?.response ?? this.response!;
+    if (applyResponseChanges(response, changes, { metadata, need: step.responseBody })) return;
+    step.metrics.failure("body_dropped").inc();
+    step.log.warn("Policy gave a body to a response that must have none: left out", {
+      request_id: this.requestId,
+    });
   }
 
   #fail(step: Step, phase: Phase, cause: unknown): void {
@@ -258,6 +397,27 @@ export class Exchange implements ExchangeFacts {
     if (phase !== "denial") this.denial = engineDenial(500, "policy_failed", { errorId, decider: step });
   }
 }
+
+/** Why a body ended a chain. */
+export type BodyReason = Extract<ReasonCode, `body_${string}` | "change_too_late">;
+
+/** The client's fault in the request, the upstream's in the response. */
+const BODY_STATUS: Readonly<Record<BodyReason, Readonly<Record<Direction, number>>>> = {
+  body_too_large: { request: 413, response: 502 },
+  body_memory_exhausted: { request: 503, response: 502 },
+  body_timeout: { request: 408, response: 504 },
+  body_unbufferable: { request: 501, response: 502 },
+  change_too_late: { request: 400, response: 502 },
+};
+
+const DEFAULT_BODIES: BodySettings = {
+  limits: { maxBytes: 10 * 1024 * 1024, maxRatio: DEFAULT_MAX_RATIO },
+  memory: new BodyMemory(Number.POSITIVE_INFINITY),
+};
+
+/** Codes of a content that decodes to more than it may. */
+const LARGE: ReadonlySet<string> = new Set(["too_large", "too_dense"]);
+const EMPTY = new Uint8Array(0);
 
 interface HookRun {
   readonly step: Step;

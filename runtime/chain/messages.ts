@@ -1,11 +1,14 @@
 import type { Client, OriginalRequest } from "@policy-engine/sdk";
 import { type HeaderEdit, type HeaderLine, HeaderTable } from "./header-table.ts";
+import { type BodyNeed, MessageBody } from "./message-body.ts";
 
 /**
  * Pseudo-header values are read and written one character a byte, so that what no policy touched leaves as it
  * came, whatever bytes it has.
  */
 const latin1 = (text: string): Uint8Array => Buffer.from(text, "latin1");
+
+const NO_CONTENT = new Uint8Array(0);
 
 /** Dynamic metadata for Envoy: namespace, key, value. */
 export type DynamicMetadata = Record<string, Record<string, unknown>>;
@@ -19,19 +22,26 @@ export interface ReceivedRequest {
   readonly lines: readonly HeaderLine[];
   readonly client: Client;
   readonly attributes: Readonly<Record<string, string | number | boolean>>;
+  /** Whether a body follows the headers, or trailers do. Default: false. */
+  readonly hasBody?: boolean;
 }
 
 /** A response as it was received. */
 export interface ReceivedResponse {
   readonly status: number;
   readonly lines: readonly HeaderLine[];
-  /** Whether a body follows the headers. Default: false. */
+  /** Whether a body follows the headers, or trailers do. Default: false. */
   readonly hasBody?: boolean;
+  /** The method as the client sent it: a response to HEAD has no body, whatever its headers say. */
+  readonly method?: string;
 }
 
 /** The request on its way through the chain. Only `changes.ts` writes to it. */
 export class RequestMessage {
   readonly headers: HeaderTable;
+  readonly body = new MessageBody();
+  /** Whether a body follows the headers, or trailers do. */
+  readonly hasBody: boolean;
   readonly original: OriginalRequest;
   readonly client: Client;
   readonly attributes: Readonly<Record<string, string | number | boolean>>;
@@ -44,8 +54,9 @@ export class RequestMessage {
   #held: { method: string; path: string; authority: string };
 
   constructor(received: ReceivedRequest) {
-    const { method, path, authority, scheme, lines, client, attributes } = received;
+    const { method, path, authority, scheme, lines, client, attributes, hasBody = false } = received;
     this.headers = new HeaderTable(lines);
+    this.hasBody = hasBody;
     this.original = { method, path, authority, scheme, headers: new HeaderTable(lines) };
     this.client = client;
     this.attributes = attributes;
@@ -54,6 +65,26 @@ export class RequestMessage {
     this.authority = authority;
     this.scheme = scheme;
     this.#held = { method, path, authority };
+  }
+
+  /** A body of these can never be awaited: nothing of it may come before the exchange goes on (gRPC, tunnels). */
+  get unbufferable(): boolean {
+    return this.original.method === "CONNECT" || this.headers.has("upgrade") || isGrpc(this.headers);
+  }
+
+  /** Whether Envoy can be asked for a body. */
+  get expectsBody(): boolean {
+    return this.hasBody;
+  }
+
+  /** The body that Envoy has to be told of. */
+  get newContent(): Uint8Array | undefined {
+    return this.body.unsent ? this.body.content : undefined;
+  }
+
+  /** Puts another body in its place, with the headers that tell of it. */
+  setBody(content: Uint8Array, need: BodyNeed): void {
+    replaceBody(this, content, need);
   }
 
   /** What Envoy has to be told. */
@@ -73,6 +104,7 @@ export class RequestMessage {
   /** Notes that Envoy has been told. */
   settle(): void {
     this.headers.settle();
+    this.body.settle();
     this.#held = { method: this.method, path: this.path, authority: this.authority };
     this.reroute = false;
   }
@@ -81,20 +113,52 @@ export class RequestMessage {
 /** The response on its way through the chain. Only `changes.ts` writes to it. */
 export class ResponseMessage {
   readonly headers: HeaderTable;
+  readonly body = new MessageBody();
+  /** Whether a body follows the headers, or trailers do. */
+  readonly hasBody: boolean;
   status: number;
-  readonly #hasBody: boolean;
+  readonly #toHead: boolean;
   #held: number;
 
-  constructor({ status, lines, hasBody = false }: ReceivedResponse) {
+  constructor({ status, lines, hasBody = false, method = "" }: ReceivedResponse) {
     this.headers = new HeaderTable(lines);
     this.status = status;
-    this.#hasBody = hasBody;
+    this.hasBody = hasBody;
+    this.#toHead = method === "HEAD";
     this.#held = status;
   }
 
-  /** Whether the body must be taken away: a client reads what follows such a status as its next response. */
-  get dropsBody(): boolean {
-    return this.#hasBody && this.status !== this.#held && isBodiless(this.status);
+  /** Whether no body may be sent: a client would read it as its next response. */
+  get bodiless(): boolean {
+    return this.#toHead || isBodiless(this.status);
+  }
+
+  /** Whether Envoy can be asked for a body that will be sent on. */
+  get expectsBody(): boolean {
+    return this.hasBody && !this.bodiless;
+  }
+
+  /** The body that Envoy has to be told of; an empty one where the status takes the body away. */
+  get newContent(): Uint8Array | undefined {
+    if (this.#dropsBody) return NO_CONTENT;
+    return this.body.unsent && !this.bodiless ? this.body.content : undefined;
+  }
+
+  get #dropsBody(): boolean {
+    return this.hasBody && this.status !== this.#held && isBodiless(this.status);
+  }
+
+  /** A body of these can never be awaited: it comes bit by bit, or never ends. */
+  get unbufferable(): boolean {
+    const type = this.headers.get("content-type") ?? "";
+    return this.status === 101 || /^text\/event-stream\b/i.test(type) || isGrpc(this.headers);
+  }
+
+  /** Puts another body in its place, with the headers that tell of it. False: there must be none; nothing changed. */
+  setBody(content: Uint8Array, need: BodyNeed): boolean {
+    if (this.bodiless) return false;
+    replaceBody(this, content, need);
+    return true;
   }
 
   /** What Envoy has to be told. */
@@ -103,7 +167,7 @@ export class ResponseMessage {
     if (this.status === this.#held) return edits;
     edits.push(overwrite(":status", String(this.status)));
     // A 304 has the length of a body that does not come; a client would wait for it after another status.
-    const wrongLength = this.status === 204 || isBodiless(this.#held);
+    const wrongLength = this.status === 204 || isBodiless(this.#held) || this.#dropsBody;
     if (wrongLength && this.headers.has("content-length")) {
       edits.push({ kind: "remove", name: "content-length" });
     }
@@ -113,8 +177,24 @@ export class ResponseMessage {
   /** Notes that Envoy has been told. */
   settle(): void {
     this.headers.settle();
+    this.body.settle();
     this.#held = this.status;
   }
+}
+
+function isGrpc(headers: HeaderTable): boolean {
+  return /^application\/grpc\b/i.test(headers.get("content-type") ?? "");
+}
+
+/** The content is plain now, and its length is told where one was told before; else it goes in chunks. */
+function replaceBody(message: RequestMessage | ResponseMessage, content: Uint8Array, need: BodyNeed): void {
+  const { headers, body, hasBody } = message;
+  body.replace(content, need);
+  if (need === "buffered" && headers.has("content-encoding")) headers.remove("content-encoding");
+  if (!headers.has("content-length")) return;
+  // Envoy sends a body that it did not have before in chunks, and refuses a length beside it.
+  if (hasBody) headers.set("content-length", [String(content.length)]);
+  else headers.remove("content-length");
 }
 
 /** Whether a response of this status never has a body, whatever the method. */

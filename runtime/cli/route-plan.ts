@@ -1,9 +1,10 @@
 import type { EngineConfig } from "../config/engine-config.ts";
 import { type RoutesReport, validateRoutes } from "../config/validate-routes.ts";
 import type { Problem } from "../document/problem.ts";
-import { headersOnly } from "../kernel/body-mode.ts";
+import { type ModeOverride, modeOverride } from "../kernel/body-mode.ts";
 import { createLogger } from "../observability/log.ts";
 import { createInstance } from "../policy/create-instance.ts";
+import type { BodyRequirement } from "../policy/definition.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import type { CliContext } from "./cli-context.ts";
 
@@ -15,7 +16,7 @@ export interface RoutePlan {
   readonly responseOrder: "listed" | "reversed";
   /** Every policy of the list, in its order. */
   readonly steps: readonly StepPlan[];
-  /** What the answer to request headers asks Envoy to send; null where no policy is asked. */
+  /** What the answer to the headers of a request with a body asks Envoy to send; null where no policy is asked. */
   readonly firstAnswer: FirstAnswer | null;
   readonly problems: readonly Problem[];
 }
@@ -31,6 +32,9 @@ export interface StepPlan {
   /** Place among the response hooks, in response order, from 1; null where there is none. */
   readonly response: number | null;
   readonly appliesToDenials: boolean;
+  /** The bodies that Envoy buffers for it: in the request, and in the response. */
+  readonly requestBody: BodyRequirement;
+  readonly responseBody: BodyRequirement;
   /** Why nothing is known of its phases. */
   readonly error?: string;
 }
@@ -72,7 +76,9 @@ export async function planOf(route: string, { config, registry, context }: PlanS
   const enabled = steps.some((step) => step.enabled);
   const state = broken ? "unavailable" : enabled ? "chain" : "empty";
   const wantsResponse = steps.some((step) => step.response !== null);
-  const firstAnswer = state === "chain" ? describe(headersOnly({ response: wantsResponse })) : null;
+  const requestBody = steps.some((step) => step.request !== null && step.requestBody !== "none");
+  const wants = { requestBody, response: wantsResponse, responseBody: false };
+  const firstAnswer = state === "chain" ? describe(modeOverride(wants)) : null;
   return { ...nothing, state, responseOrder, steps, firstAnswer };
 }
 
@@ -117,7 +123,7 @@ function number(
   let request = 0;
   let response = 0;
   return policies.map(({ policy, reference }, index) => {
-    const { name, version, appliesToDenials } = policy.definition;
+    const { name, version, appliesToDenials, requiresRequestBody, requiresResponseBody } = policy.definition;
     const phase = phases[index]!;
     if (phase.request) request++;
     if (phase.response) response++;
@@ -130,6 +136,8 @@ function number(
       request: phase.request ? request : null,
       response: phase.response ? place : null,
       appliesToDenials,
+      requestBody: phase.request ? requiresRequestBody : "none",
+      responseBody: phase.response ? requiresResponseBody : "none",
       ...(phase.error === undefined ? {} : { error: phase.error }),
     };
   });
@@ -153,7 +161,7 @@ function pick({ file, pointer }: Problem): Pick<Problem, "file" | "pointer"> {
 const HEADER_MODES = ["DEFAULT", "SEND", "SKIP"];
 const BODY_MODES = ["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL"];
 
-function describe(mode: ReturnType<typeof headersOnly>): FirstAnswer {
+function describe(mode: ModeOverride): FirstAnswer {
   const header = (value: number | undefined): string => HEADER_MODES[value ?? 0] ?? "?";
   const body = (value: number | undefined): string => BODY_MODES[value ?? 0] ?? "?";
   return {

@@ -131,21 +131,25 @@ class RouteDraft {
     return { route, source, current: true, state: { kind: "unavailable" }, plan: undefined, instances: [] };
   }
 
-  #isUnchanged({ resource }: PlannedRoute, instances: readonly SharedInstance[]): boolean {
+  #isUnchanged({ resource, policies }: PlannedRoute, instances: readonly SharedInstance[]): boolean {
     const before = this.#known;
     if (before?.plan === undefined || before.instances.length !== instances.length) return false;
     return (
       instances.every((instance, index) => instance === before.instances[index]) &&
+      isDeepStrictEqual(handlingOf(before.plan.policies), handlingOf(policies)) &&
       before.plan.resource.responseOrder === resource.responseOrder &&
       isDeepStrictEqual(before.plan.resource.metadata, resource.metadata)
     );
   }
 
-  #compile({ resource }: PlannedRoute, instances: readonly SharedInstance[]) {
+  #compile({ resource, policies }: PlannedRoute, instances: readonly SharedInstance[]) {
     const { metrics, metadata } = this.#context;
     return compileChain({
       route: resource.route,
-      instances: instances.map(({ instance }) => instance),
+      steps: instances.map(({ instance }, index) => ({
+        instance,
+        onUnbufferable: enabledOf(policies)[index]?.reference.onUnbufferable,
+      })),
       responseOrder: resource.responseOrder,
       metadata: { ...metadata, ...resource.metadata },
       metrics,
@@ -157,6 +161,15 @@ class RouteDraft {
       cause instanceof Error ? cause.message : "Cannot create a policy: it failed without an Error";
     this.problems.push(this.#merged.report(pointer, message));
   }
+}
+
+function enabledOf(policies: readonly PlannedPolicy[]): readonly PlannedPolicy[] {
+  return policies.filter(({ reference }) => reference.enabled);
+}
+
+/** What a route says of its policies beside their parameters. */
+function handlingOf(policies: readonly PlannedPolicy[]): unknown {
+  return enabledOf(policies).map(({ reference }) => reference.onUnbufferable);
 }
 
 /** Finds an instance for each enabled policy: an equal one, else the one whose place a new one will take. */

@@ -123,7 +123,6 @@ function unsupported(
   };
   if (reference.executionCondition !== undefined) refuse("executionCondition", "an execution condition");
   if (reference.timeout !== undefined) refuse("timeout", "a timeout");
-  if (reference.onUnbufferable !== undefined) refuse("onUnbufferable", '"onUnbufferable"');
   if (reference.failureMode === "open") refuse("failureMode", 'failure mode "open"');
   if (definition === undefined) return problems;
   const policy = `policy ${JSON.stringify(`${definition.name} ${definition.version}`)}`;
@@ -135,8 +134,8 @@ function unsupported(
     ["request", definition.requiresRequestBody],
     ["response", definition.requiresResponseBody],
   ] as const) {
-    if (need === "none") continue;
-    const body = need === "streamed" ? `a streamed ${direction} body` : `the ${direction} body`;
+    if (need !== "streamed") continue;
+    const body = `a streamed ${direction} body`;
     problems.push(
       report("/name", `Cannot use ${policy}: it needs ${body}, which is not supported by this engine yet`),
     );

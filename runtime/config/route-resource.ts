@@ -40,7 +40,11 @@ export interface PolicyReference {
   readonly failureMode: "closed" | "open" | undefined;
   /** `conditionError`: `skip` or `deny`, over the definition's. Without a condition it means nothing. */
   readonly conditionError: "skip" | "deny" | undefined;
-  /** `onUnbufferable`: `deny` or `skip`. Not supported by this engine yet. */
+  /**
+   * `onUnbufferable`: what to do where the policy needs a body that cannot be waited for (an upgrade, CONNECT,
+   * server-sent events, gRPC): `deny` answers 501 for a request and 502 for a response, `skip` leaves the policy
+   * out. Default: `deny`.
+   */
   readonly onUnbufferable: "deny" | "skip" | undefined;
   /** `timeout`: such as `250ms`. Not supported by this engine yet. */
   readonly timeout: string | undefined;

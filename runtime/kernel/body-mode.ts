@@ -10,14 +10,21 @@ import type { Answer } from "./codec.ts";
 /** What the answer to request headers, or to response headers, asks for. */
 export type ModeOverride = NonNullable<Answer["modeOverride"]>;
 
-/** The override for an exchange of which only headers are wanted. */
-export function headersOnly(wants: { response: boolean }): ModeOverride {
+/** What is still wanted of an exchange, beside the headers that are answered. */
+export interface Wants {
+  readonly requestBody: boolean;
+  readonly response: boolean;
+  readonly responseBody: boolean;
+}
+
+/** The override that asks for that and for nothing else. With a body, its trailers: they may come instead of it. */
+export function modeOverride({ requestBody, response, responseBody }: Wants): ModeOverride {
   return {
     requestHeaderMode: Headers.SEND,
-    responseHeaderMode: wants.response ? Headers.SEND : Headers.SKIP,
-    requestBodyMode: Body.NONE,
-    responseBodyMode: Body.NONE,
-    requestTrailerMode: Headers.SKIP,
-    responseTrailerMode: Headers.SKIP,
+    responseHeaderMode: response ? Headers.SEND : Headers.SKIP,
+    requestBodyMode: requestBody ? Body.BUFFERED : Body.NONE,
+    responseBodyMode: responseBody ? Body.BUFFERED : Body.NONE,
+    requestTrailerMode: requestBody ? Headers.SEND : Headers.SKIP,
+    responseTrailerMode: responseBody ? Headers.SEND : Headers.SKIP,
   };
 }

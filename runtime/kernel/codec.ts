@@ -54,6 +54,23 @@ export class EnvoyMessage {
     );
   }
 
+  /**
+   * Whether bodies of a direction come whole, if not told otherwise by an answer. Known of the first message only;
+   * else the worst is assumed.
+   */
+  whole(direction: "request" | "response"): boolean {
+    const config = this.#message.protocolConfig;
+    const mode = direction === "request" ? config?.requestBodyMode : config?.responseBodyMode;
+    return mode === ProcessingMode_BodySendMode.NONE || mode === ProcessingMode_BodySendMode.BUFFERED;
+  }
+
+  /** The bytes of a body message; of any other, none. */
+  body(): { readonly content: Uint8Array; readonly endOfStream: boolean } {
+    const { request } = this.#message;
+    if (request.case !== "requestBody" && request.case !== "responseBody") return NO_BODY;
+    return { content: request.value.body, endOfStream: request.value.endOfStream };
+  }
+
   /** An attribute that Envoy was told to send. */
   attribute(name: string): string | undefined {
     const value = this.#message.attributes[ATTRIBUTES_KEY]?.[name];
@@ -69,8 +86,8 @@ export class EnvoyMessage {
   /** The request of a `request_headers` message; of any other, a request of which only attributes are known. */
   request(): ReceivedRequest {
     const { request } = this.#message;
-    const headers = request.case === "requestHeaders" ? split(request.value) : NOTHING;
-    const { pseudo, lines } = headers;
+    const headers = request.case === "requestHeaders" ? request.value : undefined;
+    const { pseudo, lines } = headers === undefined ? NOTHING : split(headers);
     return {
       method: pseudo.get(":method") ?? "",
       path: pseudo.get(":path") ?? "",
@@ -79,6 +96,7 @@ export class EnvoyMessage {
       lines,
       client: clientOf(this.attribute("source.address")),
       attributes: this.#attributes(),
+      hasBody: headers?.endOfStream === false,
     };
   }
 
@@ -115,6 +133,7 @@ interface SplitHeaders {
   readonly lines: readonly HeaderLine[];
 }
 
+const NO_BODY = { content: new Uint8Array(0), endOfStream: true };
 const NOTHING: SplitHeaders = { pseudo: new Map(), lines: [] };
 const encoder = new TextEncoder();
 

@@ -16,8 +16,12 @@ export type Phase =
   | "idle"
   /** Its steps are running; their answer is not sent yet. */
   | "running"
+  /** A step waits for its body, or for the trailers that come where there is none. */
+  | "suspended"
   /** Its headers, if they came, are answered. */
   | "open"
+  /** The body that was waited for is answered: it was the whole one. */
+  | "bodied"
   /** Its last message has come. */
   | "closed";
 
@@ -28,6 +32,8 @@ export type Part = "headers" | "body" | "trailers";
 export type Action =
   /** Run the direction's steps. */
   | "run"
+  /** Go on from the step that waited. */
+  | "resume"
   /** The direction began without its headers: right only if it has no steps. */
   | "late"
   /** Nobody asked for it: answer "continue". */
@@ -41,7 +47,9 @@ export type Action =
 export const PHASES: Readonly<Record<Phase, Readonly<Record<Part, readonly [Action, Phase]>>>> = {
   idle: { headers: ["run", "running"], body: ["late", "open"], trailers: ["late", "closed"] },
   running: { headers: ["refuse", "closed"], body: ["wait", "running"], trailers: ["wait", "running"] },
+  suspended: { headers: ["refuse", "closed"], body: ["resume", "running"], trailers: ["resume", "running"] },
   open: { headers: ["refuse", "closed"], body: ["continue", "open"], trailers: ["continue", "closed"] },
+  bodied: { headers: ["refuse", "closed"], body: ["refuse", "closed"], trailers: ["continue", "closed"] },
   closed: { headers: ["refuse", "closed"], body: ["refuse", "closed"], trailers: ["refuse", "closed"] },
 };
 

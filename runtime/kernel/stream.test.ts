@@ -219,20 +219,20 @@ describe("phases", () => {
     expect(stream.denial?.status).toBe(500);
   });
 
-  test("half-close while a hook runs: the answer still comes, then the stream ends", async () => {
+  test("half-close while a hook runs: the answer still comes, then the stream fails", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const stream = single({ onRequest: () => promise, onResponse: () => undefined }).send("request_headers");
     stream.incoming.halfClose();
     expect(stream.ended).toBe(false);
     resolve();
     await settle();
-    expect([stream.answers.length, stream.ended]).toEqual([1, true]);
+    expect([stream.answers.length, stream.failed]).toEqual([1, true]);
   });
 
-  test("half-close between the phases ends the stream", () => {
+  test("half-close between the phases: the stream fails, as steps have not run", () => {
     const stream = single(both).send("request_headers");
     stream.incoming.halfClose();
-    expect([stream.answers.length, stream.ended]).toEqual([1, true]);
+    expect([stream.answers.length, stream.failed]).toEqual([1, true]);
   });
 
   test("cancellation aborts the signal; a late result changes nothing", async () => {

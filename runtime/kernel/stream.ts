@@ -1,15 +1,22 @@
 // One ext_proc stream, which is one HTTP exchange. Messages go through the table in phases.ts, the chain decides,
 // and exactly one answer goes back for each message, until nothing more is wanted and the stream ends.
 import { engineDenial, newErrorId, type ReasonCode } from "../chain/denial.ts";
-import { Exchange } from "../chain/executor.ts";
+import { type BodyReason, type BodySettings, Exchange } from "../chain/executor.ts";
 import type { Snapshot } from "../config/snapshot.ts";
 import type { EngineMetrics } from "../observability/engine-metrics.ts";
 import type { EngineLogger } from "../observability/log.ts";
 import type { IncomingStream, OutgoingStream, StreamMetadata } from "../transport/transport.ts";
 import { EnvoyMessage } from "./codec.ts";
-import { PARTS, PHASES, type Phase } from "./phases.ts";
+import { PARTS, type Part, PHASES, type Phase } from "./phases.ts";
 import { type RoutingConfig, routeExchange } from "./routes.ts";
-import { continueAnswer, immediateAnswer, requestAnswer, responseAnswer } from "./translator.ts";
+import {
+  bodyAnswer,
+  continueAnswer,
+  immediateAnswer,
+  requestAnswer,
+  responseAnswer,
+  trailersAnswer,
+} from "./translator.ts";
 
 /** How many messages may come before their turn. Envoy has one a direction in flight, or a few body chunks. */
 const MAX_WAITING = 64;
@@ -19,6 +26,9 @@ export interface StreamContext {
   /** The snapshot of this moment; undefined before the first. */
   readonly store: { readonly current: Snapshot | undefined };
   readonly config: RoutingConfig;
+  readonly bodies: BodySettings;
+  /** How long a body may take to come, in milliseconds. */
+  readonly bodyWaitMs: number;
   readonly log: EngineLogger;
   readonly metrics: EngineMetrics;
 }
@@ -42,6 +52,9 @@ export class ExchangeStream implements IncomingStream {
   /** Pinned from the first message to the end. */
   #snapshot: Snapshot | undefined;
   #exchange: Exchange | undefined;
+  /** Whether bodies come whole, by Envoy's configuration; told in the first message. */
+  readonly #whole: Record<Direction, boolean> = { request: false, response: false };
+  #bodyTimer: ReturnType<typeof setTimeout> | undefined;
   #route = "";
   /** Time spent on the messages, hooks included, without Envoy's time between them. */
   #seconds = 0;
@@ -97,11 +110,10 @@ export class ExchangeStream implements IncomingStream {
       this.#send(continueAnswer(message.kind));
       return this.#end("answered");
     }
-    this.#exchange = new Exchange({
-      chain: routing.chain,
-      request: message.request(),
-      log: this.#context.log,
-    });
+    const { bodies, log } = this.#context;
+    this.#exchange = new Exchange({ chain: routing.chain, request: message.request(), bodies, log });
+    this.#whole.request = message.whole("request");
+    this.#whole.response = message.whole("response");
     if (message.fullDuplex) {
       return this.#refuse(
         "unsupported_body_mode",
@@ -119,10 +131,14 @@ export class ExchangeStream implements IncomingStream {
     this.#phase[direction] = next;
     switch (action) {
       case "run":
-        if (direction === "request") return this.#answerAfter("request", exchange.runRequest());
-        if (exchange.requestDone)
-          return this.#answerAfter("response", exchange.runResponse(message.response()));
+        if (direction === "request") return this.#answerAfter(direction, part, exchange.runRequest());
+        if (exchange.requestDone) {
+          const response = { ...message.response(), method: exchange.request.original.method };
+          return this.#answerAfter(direction, part, exchange.runResponse(response));
+        }
         return this.#refuse("out_of_order", "Envoy sent response_headers before every request step had run");
+      case "resume":
+        return this.#resume(direction, part, message);
       case "late":
         if (exchange.chain[direction].length > 0)
           return this.#refuse("out_of_order", `Envoy sent ${kind} without ${direction}_headers`);
@@ -139,33 +155,65 @@ export class ExchangeStream implements IncomingStream {
     }
   }
 
-  /** Answers a direction's headers when its steps have run. */
-  #answerAfter(direction: Direction, pending: void | Promise<void>): void {
-    if (pending === undefined) return this.#answerHeaders(direction);
+  /** Goes on with a body, or with the trailers that came in its place. */
+  #resume(direction: Direction, part: Part, message: EnvoyMessage): void {
+    clearTimeout(this.#bodyTimer);
+    const { content, endOfStream } = message.body();
+    // Where bodies come in pieces this may be the first one only, if Envoy was not allowed to obey.
+    if (!endOfStream && !this.#whole[direction]) {
+      return this.#refuse(
+        "unsupported_body_mode",
+        `Envoy sends the ${direction} body in pieces, use BUFFERED or NONE`,
+      );
+    }
+    this.#answerAfter(direction, part, this.#exchange!.resume(direction, content));
+  }
+
+  /** Answers a message when the steps it set going have run. */
+  #answerAfter(direction: Direction, part: Part, pending: void | Promise<void>): void {
+    if (pending === undefined) return this.#answerPart(direction, part);
     const startedAt = performance.now();
     pending
       .then(() => {
         this.#seconds += (performance.now() - startedAt) / 1000;
-        if (!this.#closing) this.#answerHeaders(direction);
+        if (!this.#closing) this.#answerPart(direction, part);
       })
       .catch((cause: unknown) => this.#breakOff(cause));
   }
 
-  #answerHeaders(direction: Direction): void {
+  #answerPart(direction: Direction, part: Part): void {
     const exchange = this.#exchange!;
     if (exchange.denial !== undefined) return this.#deny();
-    this.#phase[direction] = "open";
-    this.#send(direction === "request" ? requestAnswer(exchange) : responseAnswer(exchange));
-    if (direction === "response" || exchange.chain.response.length === 0) return this.#end("answered");
+    if (part === "trailers" && exchange.changesLeft(direction))
+      return this.#refuseBody(direction, "change_too_late");
+    this.#send(answerTo(exchange, direction, part));
+    if (exchange.suspended[direction]) {
+      this.#phase[direction] = "suspended";
+      const { bodyWaitMs } = this.#context;
+      this.#bodyTimer = setTimeout(() => this.#refuseBody(direction, "body_timeout"), bodyWaitMs);
+    } else {
+      this.#phase[direction] = PHASE_AFTER[part];
+      if (direction === "response" || exchange.chain.response.length === 0) return this.#end("answered");
+      exchange.requestSent();
+    }
     for (const message of this.#waiting.splice(0)) if (!this.#closing) this.#receive(message, exchange);
     if (this.#halfClosed && !this.#running()) this.#end("cancelled");
+  }
+
+  /** Ends an exchange for its body's sake, in answer to a message or, when none came, by itself. */
+  #refuseBody(direction: Direction, reason: BodyReason): void {
+    this.#closing = true;
+    this.#denyAfter(this.#exchange!.refuseBody(direction, reason));
   }
 
   /** Ends an exchange in which Envoy's messages would have made a step be skipped. */
   #refuse(reason: ReasonCode, message: string): void {
     this.#closing = true;
     this.#context.metrics.protocolErrors(reason).inc();
-    const pending = this.#exchange!.refuse(500, reason, message);
+    this.#denyAfter(this.#exchange!.refuse(500, reason, message));
+  }
+
+  #denyAfter(pending: void | Promise<void>): void {
     if (pending === undefined) return this.#deny();
     pending.then(() => this.#deny()).catch((cause: unknown) => this.#breakOff(cause));
   }
@@ -214,8 +262,11 @@ export class ExchangeStream implements IncomingStream {
     if (this.#finished) return;
     this.#finished = true;
     this.#closing = true;
+    clearTimeout(this.#bodyTimer);
     const { metrics } = this.#context;
-    this.#out.end();
+    // To end well says "go on": only an exchange that was answered may.
+    if (how === "answered") this.#out.end();
+    else this.#out.fail("The exchange was given up before its last answer");
     this.#exchange?.end(how);
     this.#snapshot?.release();
     metrics.streamsActive.dec();
@@ -229,4 +280,13 @@ export class ExchangeStream implements IncomingStream {
     this.#seconds += (performance.now() - this.#since) / 1000;
     this.#since = undefined;
   }
+}
+
+/** Where a direction stands when the answer to such a message is sent. */
+const PHASE_AFTER: Readonly<Record<Part, Phase>> = { headers: "open", body: "bodied", trailers: "closed" };
+
+function answerTo(exchange: Exchange, direction: Direction, part: Part): Uint8Array {
+  if (part === "body") return bodyAnswer(exchange, direction);
+  if (part === "trailers") return trailersAnswer(exchange, direction);
+  return direction === "request" ? requestAnswer(exchange) : responseAnswer(exchange);
 }

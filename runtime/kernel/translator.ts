@@ -1,33 +1,32 @@
 // What policies decided, as answers that Envoy understands. Every answer names the kind of the message it
 // answers, also when nothing changes; values go into raw_value, which is all that Envoy reads.
-import type { JsonObject } from "@bufbuild/protobuf";
+import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import { type Denial, denialBody } from "../chain/denial.ts";
 import type { Exchange } from "../chain/executor.ts";
 import type { HeaderEdit } from "../chain/header-table.ts";
-import { CommonResponse_ResponseStatus } from "../gen/envoy/service/ext_proc/v3/external_processor_pb.ts";
-import { headersOnly } from "./body-mode.ts";
+import { RequestMessage, type ResponseMessage } from "../chain/messages.ts";
+import {
+  CommonResponse_ResponseStatus,
+  type CommonResponseSchema,
+} from "../gen/envoy/service/ext_proc/v3/external_processor_pb.ts";
+import { modeOverride } from "./body-mode.ts";
 import { type Answer, encodeAnswer } from "./codec.ts";
 import type { MessageKind } from "./phases.ts";
 
-const WITH_RESPONSE = headersOnly({ response: true });
-const WITHOUT_RESPONSE = headersOnly({ response: false });
-/** Takes away the body that would follow the headers. */
-const WITHOUT_BODY = {
-  status: CommonResponse_ResponseStatus.CONTINUE_AND_REPLACE,
-  bodyMutation: { mutation: { case: "clearBody", value: true } },
-} as const;
+const NOTHING_MORE = modeOverride({ requestBody: false, response: false, responseBody: false });
+const RESPONSE = modeOverride({ requestBody: false, response: true, responseBody: false });
 
 /** The answer to a message that nobody asked for, by its kind. */
 const CONTINUE: Readonly<Record<MessageKind, Uint8Array>> = {
   request_headers: encodeAnswer({
     response: { case: "requestHeaders", value: { response: {} } },
-    modeOverride: WITHOUT_RESPONSE,
+    modeOverride: NOTHING_MORE,
   }),
   request_body: encodeAnswer({ response: { case: "requestBody", value: { response: {} } } }),
   request_trailers: encodeAnswer({ response: { case: "requestTrailers", value: {} } }),
   response_headers: encodeAnswer({
     response: { case: "responseHeaders", value: { response: {} } },
-    modeOverride: WITHOUT_RESPONSE,
+    modeOverride: NOTHING_MORE,
   }),
   response_body: encodeAnswer({ response: { case: "responseBody", value: { response: {} } } }),
   response_trailers: encodeAnswer({ response: { case: "responseTrailers", value: {} } }),
@@ -35,7 +34,7 @@ const CONTINUE: Readonly<Record<MessageKind, Uint8Array>> = {
 
 const CONTINUE_TO_RESPONSE = encodeAnswer({
   response: { case: "requestHeaders", value: { response: {} } },
-  modeOverride: WITH_RESPONSE,
+  modeOverride: RESPONSE,
 });
 
 /** "Go on as you are", and for headers: "send nothing more of this exchange". */
@@ -43,42 +42,85 @@ export function continueAnswer(kind: MessageKind): Uint8Array {
   return CONTINUE[kind];
 }
 
-/** The answer to request headers after the request steps have run. */
+/** The answer to request headers after the request steps have run, as far as they can without a body. */
 export function requestAnswer(exchange: Exchange): Uint8Array {
-  const { request, chain } = exchange;
-  const reroute = request.reroute;
-  const edits = request.edits();
-  const dynamicMetadata = metadataOf(exchange);
+  const { request, chain, suspended } = exchange;
   const wantsResponse = chain.response.length > 0;
-  request.settle();
-  if (edits.length === 0 && dynamicMetadata === undefined) {
+  const common = commonResponse(request);
+  const dynamicMetadata = metadataOf(exchange);
+  if (common === undefined && dynamicMetadata === undefined && !suspended.request) {
     return wantsResponse ? CONTINUE_TO_RESPONSE : CONTINUE.request_headers;
   }
   return encodeAnswer({
-    response: {
-      case: "requestHeaders",
-      value: { response: { headerMutation: mutationOf(edits), clearRouteCache: reroute } },
-    },
-    modeOverride: wantsResponse ? WITH_RESPONSE : WITHOUT_RESPONSE,
+    response: { case: "requestHeaders", value: { response: replacing(common) } },
+    modeOverride: modeOverride({
+      requestBody: suspended.request,
+      response: wantsResponse,
+      responseBody: false,
+    }),
     ...(dynamicMetadata && { dynamicMetadata }),
   });
 }
 
-/** The answer to response headers after the response steps have run. */
+/** The answer to response headers after the response steps have run, as far as they can without a body. */
 export function responseAnswer(exchange: Exchange): Uint8Array {
-  const edits = exchange.response?.edits() ?? [];
-  const dropsBody = exchange.response?.dropsBody ?? false;
+  const { suspended } = exchange;
+  const response = exchange.response!;
+  const common = commonResponse(response);
   const dynamicMetadata = metadataOf(exchange);
-  exchange.response?.settle();
-  if (edits.length === 0 && dynamicMetadata === undefined) return CONTINUE.response_headers;
+  if (common === undefined && dynamicMetadata === undefined && !suspended.response)
+    return CONTINUE.response_headers;
   return encodeAnswer({
-    response: {
-      case: "responseHeaders",
-      value: { response: { headerMutation: mutationOf(edits), ...(dropsBody && WITHOUT_BODY) } },
-    },
-    modeOverride: WITHOUT_RESPONSE,
+    response: { case: "responseHeaders", value: { response: replacing(common) } },
+    modeOverride: modeOverride({ requestBody: false, response: true, responseBody: suspended.response }),
     ...(dynamicMetadata && { dynamicMetadata }),
   });
+}
+
+/** The answer to a body that was waited for, after the steps that waited have run. */
+export function bodyAnswer(exchange: Exchange, direction: "request" | "response"): Uint8Array {
+  const message = direction === "request" ? exchange.request : exchange.response!;
+  const common = commonResponse(message);
+  const dynamicMetadata = metadataOf(exchange);
+  if (common === undefined && dynamicMetadata === undefined) return CONTINUE[`${direction}_body`];
+  return encodeAnswer({
+    response: { case: `${direction}Body`, value: { response: common ?? {} } },
+    ...(dynamicMetadata && { dynamicMetadata }),
+  });
+}
+
+/** The answer to trailers that came in the place of a body; changes of the message are too late there. */
+export function trailersAnswer(exchange: Exchange, direction: "request" | "response"): Uint8Array {
+  const dynamicMetadata = metadataOf(exchange);
+  if (dynamicMetadata === undefined) return CONTINUE[`${direction}_trailers`];
+  return encodeAnswer({ response: { case: `${direction}Trailers`, value: {} }, dynamicMetadata });
+}
+
+type CommonResponse = MessageInitShape<typeof CommonResponseSchema>;
+
+/** What policies changed in a message since the last answer; undefined when nothing. */
+function commonResponse(message: RequestMessage | ResponseMessage): CommonResponse | undefined {
+  const clearRouteCache = message instanceof RequestMessage && message.reroute;
+  const edits = message.edits();
+  const content = message.newContent;
+  message.settle();
+  if (edits.length === 0 && content === undefined) return undefined;
+  return {
+    headerMutation: mutationOf(edits),
+    clearRouteCache,
+    ...(content !== undefined && {
+      bodyMutation: {
+        mutation:
+          content.length === 0 ? { case: "clearBody", value: true } : { case: "body", value: content },
+      },
+    }),
+  };
+}
+
+/** In an answer to headers, a body goes along only in the place of all that would still come. */
+function replacing(common: CommonResponse = {}): CommonResponse {
+  if (common.bodyMutation === undefined) return common;
+  return { ...common, status: CommonResponse_ResponseStatus.CONTINUE_AND_REPLACE };
 }
 
 /** The answer that ends an exchange. It may be given to any message, and is the last of its stream. */

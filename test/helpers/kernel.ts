@@ -1,10 +1,13 @@
 // Drives the kernel without a socket: messages as Envoy would encode them go in, answers come out decoded.
 import { create, fromBinary, type JsonObject, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import type { Policy } from "@policy-engine/sdk";
+import { BodyMemory } from "../../runtime/chain/body-memory.ts";
 import type { Chain } from "../../runtime/chain/chain.ts";
 import { compileChain } from "../../runtime/chain/compile.ts";
+import type { BodySettings } from "../../runtime/chain/executor.ts";
 import type { Snapshot } from "../../runtime/config/snapshot.ts";
 import {
+  type HeaderMutation,
   ProcessingRequestSchema,
   type ProcessingResponse,
   ProcessingResponseSchema,
@@ -25,6 +28,9 @@ export interface TestStep {
   readonly name?: string;
   readonly policy: Policy;
   readonly appliesToDenials?: boolean;
+  readonly requestBody?: "none" | "buffered" | "raw";
+  readonly responseBody?: "none" | "buffered" | "raw";
+  readonly onUnbufferable?: "deny" | "skip";
 }
 
 type RequestInit = MessageInitShape<typeof ProcessingRequestSchema>;
@@ -49,7 +55,12 @@ export const GET: HeaderPairs = [
 /** The bytes of a message from Envoy. */
 export function envoyMessage(
   kind: MessageKind,
-  options: { headers?: HeaderPairs; endOfStream?: boolean; body?: string; extra?: RequestInit } = {},
+  options: {
+    headers?: HeaderPairs;
+    endOfStream?: boolean;
+    body?: string | Uint8Array;
+    extra?: RequestInit;
+  } = {},
 ): Uint8Array {
   const { headers = [], endOfStream = false, body = "", extra = {} } = options;
   const lines = headers.map(([key, value]) => ({ key, rawValue: Buffer.from(value as string) }));
@@ -71,13 +82,24 @@ export function testChain(
   options: { route?: string; responseOrder?: "listed" | "reversed"; metadata?: Record<string, string> } = {},
 ): Chain {
   const { route = "test", responseOrder = "listed", metadata = {} } = options;
-  const instances = steps.map(({ name, policy, appliesToDenials = false }, index) => ({
-    definition: definition(name ?? `step-${index}`, appliesToDenials),
-    policy,
-    log: SILENT,
-    close: () => Promise.resolve(),
+  const settings = steps.map((step, index) => ({
+    instance: {
+      definition: definition(step, index),
+      policy: step.policy,
+      log: SILENT,
+      close: () => Promise.resolve(),
+    },
+    onUnbufferable: step.onUnbufferable,
   }));
-  return compileChain({ route, instances, responseOrder, metadata, metrics: createEngineMetrics() });
+  return compileChain({ route, steps: settings, responseOrder, metadata, metrics: createEngineMetrics() });
+}
+
+/** What a driver's engine is bounded by. */
+export interface DriverOptions {
+  readonly ready?: boolean;
+  readonly bodyBytes?: number;
+  readonly bodyMemory?: number;
+  readonly bodyWaitMs?: number;
 }
 
 /** An engine's kernel with one route, `test`, unless told otherwise. */
@@ -86,14 +108,27 @@ export class KernelDriver {
   readonly #routes: ReadonlyMap<string, Chain | "unavailable">;
   readonly #config: RoutingConfig;
   readonly #ready: boolean;
+  readonly #bodies: BodySettings;
+  readonly #bodyWaitMs: number;
+  /** What all bodies take. */
+  readonly memory: BodyMemory;
   /** How many streams hold the snapshot. */
   retained = 0;
 
   constructor(
     routes: Chain | Record<string, Chain | "unavailable">,
-    options: Partial<RoutingConfig> & { ready?: boolean } = {},
+    options: Partial<RoutingConfig> & DriverOptions = {},
   ) {
-    const { ready = true, ...config } = options;
+    const {
+      ready = true,
+      bodyBytes = 1024 * 1024,
+      bodyMemory = 64 * 1024 * 1024,
+      bodyWaitMs = 30_000,
+      ...config
+    } = options;
+    this.memory = new BodyMemory(bodyMemory);
+    this.#bodies = { limits: { maxBytes: bodyBytes, maxRatio: 100 }, memory: this.memory };
+    this.#bodyWaitMs = bodyWaitMs;
     this.#routes =
       "steps" in routes && Array.isArray(routes.steps)
         ? new Map([["test", routes as Chain]])
@@ -116,6 +151,8 @@ export class KernelDriver {
     const accept = createProcessor({
       store: { current: this.#ready ? (snapshot as Snapshot) : undefined },
       config: this.#config,
+      bodies: this.#bodies,
+      bodyWaitMs: this.#bodyWaitMs,
       log: SILENT,
       metrics: this.metrics,
     });
@@ -166,12 +203,11 @@ export class DrivenStream {
   /** What the last answer tells Envoy to do to headers: `-name`, `name=value`, `name+=value`. */
   get edits(): string[] {
     const { response } = this.last ?? {};
-    const mutation =
-      response?.case === "immediateResponse"
-        ? response.value.headers
-        : response?.case === "requestHeaders" || response?.case === "responseHeaders"
-          ? response.value.response?.headerMutation
-          : undefined;
+    const value = response?.value as {
+      headers?: HeaderMutation;
+      response?: { headerMutation?: HeaderMutation };
+    };
+    const mutation = response?.case === "immediateResponse" ? value.headers : value?.response?.headerMutation;
     return [
       ...(mutation?.removeHeaders ?? []).map((name) => `-${name}`),
       ...(mutation?.setHeaders ?? []).map(
@@ -206,19 +242,19 @@ export async function settle(): Promise<void> {
 
 export const SILENT = createLogger({ level: "error", format: "json", write: () => {} });
 
-function definition(name: string, appliesToDenials: boolean): PolicyDefinition {
+function definition(step: TestStep, index: number): PolicyDefinition {
   return {
-    name,
+    name: step.name ?? `step-${index}`,
     version: "v1.0.0",
     description: "",
     sdk: undefined,
     supportsRequestPhase: undefined,
     supportsResponsePhase: undefined,
-    requiresRequestBody: "none",
-    requiresResponseBody: "none",
+    requiresRequestBody: step.requestBody ?? "none",
+    requiresResponseBody: step.responseBody ?? "none",
     failureMode: "closed",
     conditionError: "skip",
-    appliesToDenials,
+    appliesToDenials: step.appliesToDenials ?? false,
     parameters: { type: "object" },
   };
 }
