@@ -2,13 +2,13 @@ import { constants } from "node:fs";
 import {
   chmod,
   copyFile,
-  lstat,
   mkdir,
   mkdtemp,
   readFile,
   rename,
   rm,
   rmdir,
+  stat,
   writeFile,
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -40,8 +40,13 @@ export class OutputFolder {
    * the same names that are not the builder's are not touched: the build fails.
    */
   async clear(): Promise<void> {
-    const place = await lstat(this.#dir).catch(() => undefined);
+    const place = await stat(this.#dir).catch(() => undefined);
     if (place === undefined) return;
+    if (!place.isDirectory()) {
+      throw new PhaseFailure(
+        `Packaging failed: cannot write to ${quoted(this.#dir)}: it is a file, a folder is needed`,
+      );
+    }
     const earlier = await this.#earlierReport();
     const foreign = earlier === undefined ? OUTPUT.report : await this.#foreignDockerfile();
     if (foreign !== undefined) {

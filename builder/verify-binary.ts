@@ -14,6 +14,9 @@ export interface VerifyOptions {
   readonly signal: AbortSignal;
 }
 
+/** What an author looks for: no policy is named here, as the executable could not say which one it was. */
+const AT_IMPORT = " (a policy that exits, prints or never ends while it is imported does this)";
+
 /**
  * Runs the executable in an empty folder and compares what it says of itself with what was built. A policy that
  * the executable cannot load is a warning: it fails alone, with its name.
@@ -60,14 +63,15 @@ async function ask(
     timeoutMs: VERIFY_MS,
     signal,
   });
-  if (code < 0) throw failure(`"${command} --json" did not end within ${VERIFY_MS / 1000} s`);
+  if (code < 0) throw failure(`"${command} --json" did not end within ${VERIFY_MS / 1000} s${AT_IMPORT}`);
   if (code !== 0) throw failure(`"${command} --json" ended with ${code}: ${stderr.trim().slice(0, 500)}`);
   let value: unknown;
   try {
     // A policy may print when it is imported; what the command prints begins on a line of its own.
     value = JSON.parse(stdout.slice(stdout.lastIndexOf("\n{") + 1));
   } catch {
-    throw failure(`"${command} --json" printed something else than JSON: ${quoted(stdout.slice(0, 80))}`);
+    const printed = quoted(stdout.slice(0, 80));
+    throw failure(`"${command} --json" printed something else than JSON: ${printed}${AT_IMPORT}`);
   }
   if (!isRecord(value)) throw failure(`"${command} --json" printed no object`);
   return value;

@@ -22,7 +22,7 @@ async function problemOf(reference: string): Promise<Problem> {
   return report.problems[0]!;
 }
 
-describe("validateRoutes()", () => {
+describe("FR-011: validateRoutes()", () => {
   test("US8.5: a valid file is valid, and no policy is created", async () => {
     const report = await validate(routesText({ a: ["1"], b: [] }));
     expect(report).toMatchObject({ valid: true, problems: [] });

@@ -424,6 +424,30 @@ describe("the output folder", () => {
     expect(readFileSync(join(cwd, "out"), "utf8")).toBe("a file");
   });
 
+  test("a file in the place of the folder is said, and stays", async () => {
+    const cwd = temporaryFolder();
+    writeFiles(cwd, { ...GOOD, out: "a file" });
+
+    const report = await build({ manifest: "manifest.yaml", output: "out", runtime: FAKE, cwd });
+
+    expect([report.ok, report.phase]).toEqual([false, "packaging"]);
+    expect(report.error).toEndWith('/out": it is a file, a folder is needed');
+    expect(readFileSync(join(cwd, "out"), "utf8")).toBe("a file");
+  });
+
+  test("a policy that ends the process while it is imported fails the build, which says what to look for", async () => {
+    const cwd = temporaryFolder();
+    writeFiles(cwd, { ...GOOD, "gate/policy.ts": `process.exit(0);\n${PLAIN_POLICY}` });
+
+    const report = await build({ manifest: "manifest.yaml", output: "out", runtime: FAKE, cwd });
+
+    expect([report.ok, report.phase]).toEqual([false, "compilation"]);
+    expect(report.error).toEndWith(
+      'something else than JSON: "" (a policy that exits, prints or never ends while it is imported does this)',
+    );
+    expect(existsSync(join(cwd, "out"))).toBe(false);
+  });
+
   test("files of the same names that are someone else's are not touched", async () => {
     for (const [file, text] of Object.entries({ Dockerfile: "FROM scratch\n", "build-report.json": "{}" })) {
       const cwd = temporaryFolder();

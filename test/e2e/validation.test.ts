@@ -28,7 +28,7 @@ beforeAll(async () => {
 
 afterAll(() => stack?.stop());
 
-describe("US8: parameters are checked before they take effect", () => {
+describe("FR-011, US8: parameters are checked before they take effect", () => {
   test("US8.1: a URL that is not HTTPS is refused in the policy's own words", async () => {
     expect(await problem("/routes/1/policies/0/parameters/jwksUrl")).toContain("jwksUrl must be HTTPS");
   });
