@@ -17,4 +17,4 @@ export {
   testPolicy,
 } from "./test-chain.ts";
 export { type TestAnswer, TestExchange, type TestResponse } from "./test-exchange.ts";
-export type { HeadersInit, TestRequestInit, TestResponseInit } from "./test-messages.ts";
+export type { BodyInit, HeadersInit, TestRequestInit, TestResponseInit } from "./test-messages.ts";

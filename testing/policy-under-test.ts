@@ -62,8 +62,8 @@ function parametersOf(schema: JsonSchema, file: string): Parameters {
 function refuseWhatIsMissing(definition: PolicyDefinition): void {
   const { name, version, requiresRequestBody, requiresResponseBody, failureMode } = definition;
   const missing: string[] = [];
-  if (requiresRequestBody !== "none") missing.push(`requiresRequestBody: ${requiresRequestBody}`);
-  if (requiresResponseBody !== "none") missing.push(`requiresResponseBody: ${requiresResponseBody}`);
+  if (requiresRequestBody === "streamed") missing.push("requiresRequestBody: streamed");
+  if (requiresResponseBody === "streamed") missing.push("requiresResponseBody: streamed");
   if (failureMode !== "closed") missing.push(`failureMode: ${failureMode}`);
   if (missing.length === 0) return;
   const state = `its definition says ${missing.join(" and ")}`;

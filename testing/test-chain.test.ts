@@ -109,8 +109,12 @@ describe("testPolicy() with a definition", () => {
 
   test("refuses a definition that needs what the engine does not have yet", async () => {
     const bodies = join(folder, "bodies.yaml");
-    await Bun.write(bodies, "name: bodies\nversion: v1.0.0\nrequiresRequestBody: buffered\n");
-    await expect(testPolicy(greeter, { definition: bodies })).rejects.toThrow("requiresRequestBody");
+    await Bun.write(bodies, "name: bodies\nversion: v1.0.0\nrequiresRequestBody: streamed\n");
+    await expect(testPolicy(greeter, { definition: bodies })).rejects.toThrow(
+      "requiresRequestBody: streamed",
+    );
+    await Bun.write(bodies, "name: bodies\nversion: v1.0.0\nfailureMode: open\n");
+    await expect(testPolicy(greeter, { definition: bodies })).rejects.toThrow("failureMode: open");
   });
 
   test("reads secrets from files beside the definition, and from the environment given", async () => {

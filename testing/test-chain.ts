@@ -37,6 +37,8 @@ export interface PolicyOptions {
    * beside the policy: `import.meta.url`. Default: none, and the policy is called `policy` in version `v0.0.0`.
    */
   readonly definition?: string | URL | undefined;
+  /** What happens where a body that the policy asks for cannot be buffered, as in a route. Default: `deny`. */
+  readonly onUnbufferable?: "deny" | "skip";
   /** Environment variables for parameters that are given as `fromEnv`. Default: those of the process. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
@@ -158,7 +160,9 @@ export async function testChain(links: readonly Link[], options: ChainOptions = 
     await closeAll(instances);
     throw cause;
   }
-  const steps = instances.map((instance) => ({ instance }));
+  const steps = instances.map((instance, index) => {
+    return { instance, onUnbufferable: links[index]?.onUnbufferable };
+  });
   const chain = compileChain({ route, steps, responseOrder, metadata, metrics: createEngineMetrics() });
   return new TestChain({ chain, instances, log });
 }
@@ -188,12 +192,17 @@ export class TestChain {
    * @returns What became of it. A hook that throws does not reject: the outcome is `failed`, with the `error`.
    */
   async request(init: TestRequestInit = {}): Promise<TestExchange> {
-    const request = receivedRequest(init);
+    const { message: request, content } = receivedRequest(init);
     const exchange = new Exchange({ chain: this.#chain, request, log: this.#log });
     this.#open.add(exchange);
-    const cancelled = await run(exchange, () => exchange.runRequest(), init.signal);
+    const cancelled = await run(exchange, {
+      content,
+      signal: init.signal,
+      begin: () => exchange.runRequest(),
+    });
     const ended = () => void this.#open.delete(exchange);
-    return new TestExchange({ logs: this.logs, exchange, method: request.method, ended }, { cancelled });
+    const host = { logs: this.logs, exchange, method: request.method, ended };
+    return new TestExchange(host, { cancelled, content });
   }
 
   /** Ends what is still open as cancelled, and closes the policies. */

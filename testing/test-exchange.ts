@@ -2,7 +2,8 @@ import type { HeadersView, Outcome } from "@policy-engine/sdk";
 import { type Denial, denialBody } from "../runtime/chain/denial.ts";
 import type { Exchange } from "../runtime/chain/executor.ts";
 import { type HeaderEdit, HeaderTable } from "../runtime/chain/header-table.ts";
-import type { DynamicMetadata } from "../runtime/chain/messages.ts";
+import type { DynamicMetadata, ResponseMessage } from "../runtime/chain/messages.ts";
+import { jsonOf, textOf } from "./message-text.ts";
 import type { TestLogLine } from "./recording-logger.ts";
 import { fromWire, receivedResponse, type TestResponseInit } from "./test-messages.ts";
 
@@ -25,6 +26,15 @@ export interface TestResponse {
   readonly outcome: Outcome;
   readonly status: number;
   readonly headers: HeadersView;
+  /** The body as policies left it; empty where HTTP forbids one. */
+  readonly body: Uint8Array;
+  /** The body as text (UTF-8), without its content-encoding. */
+  text(): string;
+  /**
+   * The body parsed as JSON.
+   * @throws {SyntaxError} If it is not JSON.
+   */
+  json(): unknown;
   /** Set when a policy or a fault put an answer in the place of the upstream's response. */
   readonly answer: TestAnswer | undefined;
   /** What Envoy is told to change in the upstream's response; `:status` is in it when the status changes. */
@@ -60,6 +70,8 @@ export class TestExchange {
   readonly authority: string;
   readonly scheme: string;
   readonly headers: HeadersView;
+  /** The body as policies left it. */
+  readonly body: Uint8Array;
   /** Set when the request was denied or failed: nothing went to the upstream. */
   readonly answer: TestAnswer | undefined;
   /** What Envoy is told to change; `:path`, `:method` and `:authority` are in it when they change. */
@@ -77,7 +89,7 @@ export class TestExchange {
   #responded = false;
 
   /** @private Made by `TestChain.request`, when the request hooks have run. */
-  constructor(host: ExchangeHost, { cancelled }: { cancelled: boolean }) {
+  constructor(host: ExchangeHost, { cancelled, content }: { cancelled: boolean; content: Uint8Array }) {
     const { exchange } = host;
     const { request } = exchange;
     this.#host = host;
@@ -88,6 +100,7 @@ export class TestExchange {
     this.authority = fromWire(request.authority);
     this.scheme = request.scheme;
     this.headers = new HeaderTable(request.headers.lines());
+    this.body = request.newContent ?? content;
     this.reroute = request.reroute;
     this.answer = exchange.denial && answerOf(exchange.denial, host.method);
     // A denied request goes nowhere, so Envoy is told of none of its changes.
@@ -96,6 +109,20 @@ export class TestExchange {
     this.dynamicMetadata = takeMetadata(exchange.dynamicMetadata);
     this.error = errorOf(host);
     if (this.outcome !== "passed" || exchange.chain.response.length === 0) this.#end(cancelled);
+    else exchange.requestSent();
+  }
+
+  /** The body as text (UTF-8), without its content-encoding. */
+  text(): string {
+    return textOf(this);
+  }
+
+  /**
+   * The body parsed as JSON.
+   * @throws {SyntaxError} If it is not JSON.
+   */
+  json(): unknown {
+    return jsonOf(this);
   }
 
   /**
@@ -118,17 +145,24 @@ export class TestExchange {
       throw new Error("Cannot run the response: the exchange was cancelled, another request is needed");
     }
     this.#responded = true;
-    const cancelled = await run(exchange, () => exchange.runResponse(receivedResponse(init)), init.signal);
+    const { message, content } = receivedResponse(init, method);
+    const begin = () => exchange.runResponse(message);
+    const cancelled = await run(exchange, { content, signal: init.signal, begin });
     this.#end(cancelled);
-    const { denial, response } = exchange;
+    const { denial } = exchange;
     const answer = denial && answerOf(denial, method);
-    const lines = response?.headers.lines() ?? [];
+    const response = exchange.response!;
+    const headers = answer?.headers ?? new HeaderTable(response.headers.lines());
+    const body = denial === undefined ? bodyLeft(response, content) : denialBody(denial, method);
     return {
       outcome: outcomeOf(exchange, cancelled),
-      status: answer?.status ?? response?.status ?? 0,
-      headers: answer?.headers ?? new HeaderTable(lines),
+      status: answer?.status ?? response.status,
+      headers,
+      body,
+      text: () => textOf({ headers, body }),
+      json: () => jsonOf({ headers, body }),
       answer,
-      changes: answer === undefined && !cancelled ? changesOf(response?.edits() ?? []) : {},
+      changes: answer === undefined && !cancelled ? changesOf(response.edits()) : {},
       metadata: new Map(exchange.metadata),
       dynamicMetadata: takeMetadata(exchange.dynamicMetadata),
       error: errorOf(this.#host),
@@ -147,19 +181,35 @@ export class TestExchange {
   }
 }
 
+/** @private How a direction is run: what begins it, and the body that its steps may wait for. */
+export interface DirectionRun {
+  readonly content: Uint8Array;
+  readonly signal: AbortSignal | undefined;
+  begin(): void | Promise<void>;
+}
+
 /** @private Runs hooks until they are done or the client goes away. True when it went away. */
-export async function run(
-  exchange: Exchange,
-  hooks: () => void | Promise<void>,
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
+export async function run(exchange: Exchange, { content, signal, begin }: DirectionRun): Promise<boolean> {
   if (signal?.aborted) exchange.end("cancelled");
   const { promise: aborted, resolve } = Promise.withResolvers<void>();
   const onAbort = () => resolve();
   signal?.addEventListener("abort", onAbort);
+  const hooks = async (): Promise<void> => {
+    // A hook that is synchronous stays so.
+    const pending = begin();
+    if (pending !== undefined) await pending;
+    const { suspended } = exchange;
+    const direction = suspended.request ? "request" : "response";
+    if (suspended[direction] && !signal?.aborted) await exchange.resume(direction, content);
+  };
   await Promise.race([hooks(), aborted]);
   signal?.removeEventListener("abort", onAbort);
   return signal?.aborted ?? false;
+}
+
+/** What the client gets of a response's body. */
+function bodyLeft(response: ResponseMessage, content: Uint8Array): Uint8Array {
+  return response.bodiless ? new Uint8Array(0) : (response.newContent ?? content);
 }
 
 function outcomeOf(exchange: Exchange, cancelled: boolean): Outcome {

@@ -7,6 +7,13 @@ type HeaderValue = string | Uint8Array;
 /** Headers by name, in any case. A list makes one line of each value; bytes are taken as they are. */
 export type HeadersInit = Readonly<Record<string, HeaderValue | readonly HeaderValue[]>>;
 
+/**
+ * A body: text, bytes, or a value that is sent as JSON, with `content-type: application/json` unless the headers
+ * say another. Bytes are sent as they are, so with a `content-encoding` in the headers they have to be coded
+ * already; nothing but bytes may go with one.
+ */
+export type BodyInit = string | Uint8Array | readonly unknown[] | { readonly [key: string]: unknown };
+
 /** A request as a client sends it. */
 export interface TestRequestInit {
   /** Default: `GET`. */
@@ -15,6 +22,10 @@ export interface TestRequestInit {
   readonly path?: string;
   /** Default: none. `x-request-id`, if there is one, becomes the request id of the context. */
   readonly headers?: HeadersInit;
+  /**
+   * Default: none. `content-length` is set to its length unless the headers say that or `transfer-encoding`.
+   */
+  readonly body?: BodyInit;
   /** The host the client asked for. Default: `example.com`. */
   readonly authority?: string;
   /** Default: `https`. */
@@ -34,18 +45,27 @@ export interface TestResponseInit {
   /** Default: none. */
   readonly headers?: HeadersInit;
   /** As in {@link TestRequestInit}. */
+  readonly body?: BodyInit;
+  /** As in {@link TestRequestInit}. */
   readonly signal?: AbortSignal;
 }
 
 /** From the range that RFC 5737 keeps for documentation. */
 const CLIENT: Client = { address: "192.0.2.1", port: 40000 };
 
+/** @private A message as the chain takes it, and the body that follows its headers. */
+export interface Received<Message> {
+  readonly message: Message;
+  readonly content: Uint8Array;
+}
+
 /** @private The request as the chain takes it. */
-export function receivedRequest(init: TestRequestInit): ReceivedRequest {
+export function receivedRequest(init: TestRequestInit): Received<ReceivedRequest> {
   const { method = "GET", path = "/", authority = "example.com", scheme = "https" } = init;
-  const { client = CLIENT, attributes = {}, headers } = init;
+  const { client = CLIENT, attributes = {} } = init;
   const pseudo = { method: toWire(method), path: toWire(path), authority: toWire(authority), scheme };
-  return { ...pseudo, client, attributes, lines: headerLines(headers) };
+  const { lines, content } = linesWithBody(init);
+  return { message: { ...pseudo, client, attributes, lines, hasBody: content.length > 0 }, content };
 }
 
 /** @private The chain has method, path and authority as Envoy sent them, one character a byte. */
@@ -58,9 +78,37 @@ export function fromWire(text: string): string {
   return Buffer.from(text, "latin1").toString("utf8");
 }
 
-/** @private The response as the chain takes it. */
-export function receivedResponse({ status = 200, headers }: TestResponseInit): ReceivedResponse {
-  return { status, lines: headerLines(headers) };
+/** @private The response as the chain takes it, to a request of that method. */
+export function receivedResponse(init: TestResponseInit, method: string): Received<ReceivedResponse> {
+  const { status = 200 } = init;
+  const { lines, content } = linesWithBody(init);
+  return { message: { status, lines, hasBody: content.length > 0, method }, content };
+}
+
+const encoder = new TextEncoder();
+
+function linesWithBody(init: { readonly headers?: HeadersInit; readonly body?: BodyInit }): {
+  readonly lines: readonly HeaderLine[];
+  readonly content: Uint8Array;
+} {
+  const lines = headerLines(init.headers);
+  const { body } = init;
+  if (body === undefined) return { lines, content: new Uint8Array(0) };
+  const has = (name: string): boolean => lines.some((line) => line.name === name);
+  const isBytes = body instanceof Uint8Array;
+  if (!isBytes && has("content-encoding")) {
+    throw new TypeError(
+      "Cannot send the body: the headers have a content-encoding, bytes that are coded are needed",
+    );
+  }
+  const content = isBytes ? body : encoder.encode(typeof body === "string" ? body : JSON.stringify(body));
+  if (!isBytes && typeof body !== "string" && !has("content-type")) {
+    lines.push(new HeaderLine("content-type", "application/json"));
+  }
+  if (!has("content-length") && !has("transfer-encoding")) {
+    lines.push(new HeaderLine("content-length", String(content.length)));
+  }
+  return { lines, content };
 }
 
 function headerLines(headers: HeadersInit = {}): HeaderLine[] {
