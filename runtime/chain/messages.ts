@@ -189,6 +189,8 @@ function isGrpc(headers: HeaderTable): boolean {
 /** The content is plain now, and its length is told where one was told before; else it goes in chunks. */
 function replaceBody(message: RequestMessage | ResponseMessage, content: Uint8Array, need: BodyNeed): void {
   const { headers, body, hasBody } = message;
+  // Told of, it would give a GET a body in chunks, and be refused where trailers came.
+  if (content.length === 0 && body.content.length === 0 && !body.unsent) return;
   body.replace(content, need);
   if (need === "buffered" && headers.has("content-encoding")) headers.remove("content-encoding");
   if (!headers.has("content-length")) return;

@@ -242,6 +242,16 @@ describe("no corruption", () => {
     expect(response.case === "requestHeaders" && response.value.response?.status).toBe(1);
   });
 
+  test("edge: nothing in the place of nothing changes nothing, whether or not trailers come", () => {
+    const empties: TestStep = { requestBody: "buffered", policy: { onRequest: () => ({ body: null }) } };
+    const bare = open([empties]).stream;
+    bare.send("request_headers", { headers: [...PLAIN, ["content-length", "0"]], endOfStream: true });
+    expect([newBody(bare), bare.edits]).toEqual([undefined, []]);
+    const trailed = post(open([empties]).stream, [[":method", "POST"], ...PLAIN.slice(1)]);
+    trailed.send("request_trailers");
+    expect([trailed.denial, trailed.ended]).toEqual([undefined, true]);
+  });
+
   test("edge: an emptied body has the length 0; a chunked one has none", () => {
     const empties: TestStep = { requestBody: "buffered", policy: { onRequest: () => ({ body: null }) } };
     const sized = post(open([empties]).stream).send("request_body", { body: "hello", endOfStream: true });
