@@ -33,7 +33,8 @@ async function buildOnce(manifest: string): Promise<string> {
   // Built aside and moved into place, so that two runs at once and one that is cut short do no harm.
   const work = await mkdtemp(join(CACHE, "build-"));
   try {
-    const builder = join(PROJECT, "node_modules/.bin/policy-builder");
+    // Not the link in node_modules: in a worktree that may lead to the engine of another one.
+    const builder = join(PROJECT, "builder/bin/policy-builder.mjs");
     const child = new Child([builder, "build", "--manifest", manifest, "--output", join(work, "out")]);
     const code = await child.exited;
     if (code !== 0) throw new Error(`Cannot build the test engine: exit code ${code}\n${child.output()}`);

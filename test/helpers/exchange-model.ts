@@ -1,205 +1,166 @@
-// A simple model of what a chain does with an exchange, and a generator of chains and message sequences for it.
-// It knows nothing of the kernel: lists, loops, and the rules of the order of execution.
-import { type Policy, type RequestChanges, type ResponseChanges, respond } from "@policy-engine/sdk";
-import type { MessageKind } from "../../runtime/kernel/phases.ts";
-import type { TestStep } from "./kernel.ts";
+// Random chains and random exchanges for the model of the kernel (predict-exchange.ts). Bodies are texts of one
+// character a byte.
+import { gzipSync } from "node:zlib";
+import type { Random } from "./random.ts";
+
+export type Direction = "request" | "response";
+export type Need = "none" | "buffered" | "raw";
+export type Lines = [string, string][];
 
 /** What one hook of a model step does. */
 export type Act =
   | { readonly kind: "nothing" }
   | { readonly kind: "set" | "append" | "absent" | "remove"; readonly header: string; readonly value: string }
+  | { readonly kind: "body"; readonly how: "replace" | "append" | "clear"; readonly value: string }
+  /** A request's path; a response's status. */
+  | { readonly kind: "path"; readonly value: string }
+  | { readonly kind: "status"; readonly value: number }
   | { readonly kind: "deny"; readonly status: number }
   | { readonly kind: "throw" };
 
-/** One step: its hooks, and whether each takes its time. */
+export interface ModelHook {
+  readonly act: Act;
+  /** Whether it takes its time. */
+  readonly async: boolean;
+  readonly need: Need;
+}
+
 export interface ModelStep {
-  readonly request?: { readonly act: Act; readonly async: boolean };
-  readonly response?: { readonly act: Act; readonly async: boolean };
+  readonly request?: ModelHook;
+  readonly response?: ModelHook;
+  readonly onUnbufferable: "deny" | "skip";
   readonly appliesToDenials: boolean;
 }
 
-/** What is to be seen from outside after an exchange. */
-export interface Trace {
-  /** Hooks that ran, in order: `q0`, `s1`, `d1` (on a denial). */
-  readonly ran: string[];
-  /** The status of the denial, if it was denied. */
-  denied: number | undefined;
-  /** The lines that the upstream gets, and that the client gets. */
-  readonly request: [string, string][];
-  readonly response: [string, string][];
+/** What follows the headers of a message. */
+export type Shape = "nothing" | "data" | "data and trailers" | "trailers";
+
+export interface ModelMessage {
+  readonly lines: Lines;
+  readonly shape: Shape;
+  /** As it is on the wire. */
+  readonly content: string;
+  readonly unbufferable: boolean;
 }
 
-/** A random number generator that a seed repeats (mulberry32). */
-export class Random {
-  #state: number;
+/**
+ * How Envoy is set up: `wide` sends all there is, `narrow` only headers, `streamed` bodies in pieces, each as far
+ * as the answers leave it; `fixed` is wide and does not listen to them, `unknown` is wide and does not tell.
+ */
+export type Base = "wide" | "narrow" | "streamed" | "fixed" | "unknown";
 
-  constructor(seed: number) {
-    this.#state = seed | 0;
-  }
-
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  }
-
-  below(limit: number): number {
-    return Math.floor(this.next() * limit);
-  }
-
-  pick<T>(items: readonly T[]): T {
-    return items[this.below(items.length)]!;
-  }
-
-  chance(probability: number): boolean {
-    return this.next() < probability;
-  }
+export interface ModelExchange {
+  readonly method: string;
+  readonly request: ModelMessage;
+  readonly status: number;
+  readonly response: ModelMessage;
+  readonly reversed: boolean;
+  readonly base: Base;
+  readonly bodyBytes: number;
+  readonly bodyMemory: number;
 }
 
 const HEADERS = ["x-a", "x-b", "set-cookie"] as const;
+/** Short and long, with NUL, with bytes that are no text. */
+const TEXTS = ["", "a", "hello", "nul\0\xff\x80", "0123456789".repeat(5)] as const;
 
-function randomAct(random: Random): Act {
-  const dice = random.next();
-  if (dice < 0.06) return { kind: "deny", status: random.pick([401, 403, 429]) };
-  if (dice < 0.1) return { kind: "throw" };
-  if (dice < 0.2) return { kind: "nothing" };
-  const kind = random.pick(["set", "append", "absent", "remove"] as const);
-  return { kind, header: random.pick(HEADERS), value: String(random.below(100)) };
-}
+/** What packed contents stand for. */
+export const PACKED: ReadonlyMap<string, string> = new Map(
+  TEXTS.filter((text) => text !== "").map((text) => [
+    gzipSync(Buffer.from(text, "latin1")).toString("latin1"),
+    text,
+  ]),
+);
+const BROKEN = "\x1f\x8bnot gzip";
 
 /** A chain of up to six steps. */
 export function randomSteps(random: Random): ModelStep[] {
+  const bodies = random.pick([0, 0.3, 0.6]);
   return Array.from({ length: random.below(7) }, () => {
     const phases = random.pick(["request", "response", "both"] as const);
-    const hook = () => ({ act: randomAct(random), async: random.chance(0.3) });
+    const hook = (direction: Direction): ModelHook => {
+      const need = random.chance(bodies) ? random.pick(["buffered", "buffered", "raw"] as const) : "none";
+      return { act: randomAct(random, direction, need), async: random.chance(0.3), need };
+    };
     return {
-      ...(phases !== "response" && { request: hook() }),
-      ...(phases !== "request" && { response: hook() }),
+      ...(phases !== "response" && { request: hook("request") }),
+      ...(phases !== "request" && { response: hook("response") }),
+      onUnbufferable: random.pick(["deny", "skip"] as const),
       appliesToDenials: random.chance(0.3),
     };
   });
 }
 
-/** Up to three lines of each header. */
-export function randomHeaders(random: Random): [string, string][] {
-  return HEADERS.flatMap((name) =>
-    Array.from({ length: random.below(3) }, (): [string, string] => [name, `in${random.below(10)}`]),
-  );
-}
-
-/** What the model says of an exchange whose messages all come in order. */
-export function predict(
-  steps: readonly ModelStep[],
-  options: { reversed: boolean; request: [string, string][]; response: [string, string][] },
-): Trace {
-  const trace: Trace = {
-    ran: [],
-    denied: undefined,
-    request: [...options.request],
-    response: [...options.response],
-  };
-  const order = steps.map((_, index) => index);
-  const responseOrder = options.reversed ? [...order].reverse() : order;
-  const responded = new Set<number>();
-
-  const run = (act: Act, lines: [string, string][]): number | undefined => {
-    if (act.kind === "deny") return act.status;
-    if (act.kind === "throw") return 500;
-    applyAct(act, lines);
-    return undefined;
-  };
-
-  for (const index of order) {
-    const hook = steps[index]?.request;
-    if (hook === undefined || trace.denied !== undefined) continue;
-    trace.ran.push(`q${index}`);
-    trace.denied = run(hook.act, trace.request);
+function randomAct(random: Random, direction: Direction, need: Need): Act {
+  const dice = random.next();
+  if (dice < 0.05) return { kind: "deny", status: random.pick([401, 403, 429]) };
+  if (dice < 0.07) return { kind: "throw" };
+  if (dice < 0.2) return { kind: "nothing" };
+  if (dice < 0.27) {
+    if (direction === "request") return { kind: "path", value: `/p${random.below(3)}` };
+    return { kind: "status", value: random.pick([200, 204, 304, 404]) };
   }
-  for (const index of responseOrder) {
-    const hook = steps[index]?.response;
-    if (hook === undefined || trace.denied !== undefined) continue;
-    trace.ran.push(`s${index}`);
-    responded.add(index);
-    trace.denied = run(hook.act, trace.response);
-  }
-  if (trace.denied !== undefined) {
-    trace.response.length = 0;
-    // A failure's answer has a body, and so a type.
-    for (const index of responseOrder) {
-      const step = steps[index];
-      if (step?.response === undefined || !step.appliesToDenials || responded.has(index)) continue;
-      trace.ran.push(`d${index}`);
-      run(step.response.act, trace.response);
-    }
-  }
-  return trace;
-}
-
-/** The model's own reading of the four ways to change a header. */
-export function applyAct(act: Act, lines: [string, string][]): void {
-  if (act.kind === "nothing" || act.kind === "deny" || act.kind === "throw") return;
-  const { kind, header, value } = act;
-  const present = lines.some(([name]) => name === header);
-  if (kind === "absent" && present) return;
-  if (kind === "set" || kind === "remove") {
-    for (let at = lines.length - 1; at >= 0; at--) if (lines[at]![0] === header) lines.splice(at, 1);
-  }
-  if (kind !== "remove") lines.push([header, value]);
-}
-
-/** The same steps as policies, which note in `ran` what runs. */
-export function toPolicies(steps: readonly ModelStep[], ran: string[]): TestStep[] {
-  return steps.map(({ request, response, appliesToDenials }, index) => {
-    const policy: Policy = {
-      ...(request && {
-        onRequest: () => {
-          ran.push(`q${index}`);
-          return later(request.async, () => perform(request.act));
-        },
-      }),
-      ...(response && {
-        onResponse: (ctx) => {
-          ran.push(`${ctx.denied ? "d" : "s"}${index}`);
-          return later(response.async, () => perform(response.act));
-        },
-      }),
+  // A policy that did not ask for the body may not change it.
+  if (dice < (need === "none" ? 0.28 : 0.65)) {
+    const how = random.pick(["replace", "append", "clear"] as const);
+    return {
+      kind: "body",
+      how,
+      value: random.pick(["!", "new\0\xfe", "longer than the one that was there"]),
     };
-    return { policy, appliesToDenials };
-  });
-}
-
-function later<T>(async: boolean, make: () => T): T | Promise<T> {
-  return async ? Promise.resolve().then(make) : make();
-}
-
-function perform(
-  act: Act,
-): ReturnType<typeof respond> | (RequestChanges & ResponseChanges & { status?: never }) | undefined {
-  switch (act.kind) {
-    case "nothing":
-      return undefined;
-    case "throw":
-      throw new Error("a policy's fault");
-    case "deny":
-      return respond(act.status);
-    case "set":
-      return { setHeaders: { [act.header]: act.value } };
-    case "append":
-      return { appendHeaders: { [act.header]: act.value } };
-    case "absent":
-      return { addHeadersIfAbsent: { [act.header]: act.value } };
-    case "remove":
-      return { removeHeaders: [act.header] };
   }
+  const kind = random.pick(["set", "append", "absent", "remove"] as const);
+  return { kind, header: random.pick(HEADERS), value: String(random.below(4)) };
 }
 
-/** Every message there is, for sequences that no Envoy would send. */
-export const KINDS: readonly MessageKind[] = [
-  "request_headers",
-  "request_body",
-  "request_trailers",
-  "response_headers",
-  "response_body",
-  "response_trailers",
-];
+/** An exchange as clients and upstreams make them. */
+export function randomExchange(random: Random): ModelExchange {
+  const method = random.pick(["GET", "POST", "POST", "POST", "HEAD", "CONNECT"]);
+  const status = random.chance(0.8) ? 200 : random.pick([101, 204, 304, 404]);
+  const tight = random.chance(0.25);
+  return {
+    method,
+    request: randomMessage(random, { bodiless: false, unbufferable: method === "CONNECT", odd: UPGRADE }),
+    status,
+    response: randomMessage(random, {
+      bodiless: method === "HEAD" || status === 204 || status === 304,
+      unbufferable: status === 101,
+      odd: ["content-type", "text/event-stream; charset=utf-8"],
+    }),
+    reversed: random.chance(0.5),
+    base: random.pick(["wide", "wide", "narrow", "streamed", "fixed", "unknown"]),
+    bodyBytes: tight ? random.pick([0, 4, 40]) : 1024,
+    bodyMemory: tight ? random.pick([3, 60, 120]) : 4096,
+  };
+}
+
+const UPGRADE: [string, string] = ["upgrade", "websocket"];
+
+function randomMessage(
+  random: Random,
+  { bodiless, unbufferable, odd }: { bodiless: boolean; unbufferable: boolean; odd: [string, string] },
+): ModelMessage {
+  const lines = HEADERS.flatMap((name) =>
+    Array.from({ length: random.below(3) }, (): [string, string] => [name, String(random.below(4))]),
+  );
+  const isOdd = !unbufferable && random.chance(0.1);
+  if (isOdd) lines.push(random.chance(0.5) ? odd : ["content-type", "application/grpc"]);
+  const shapes: readonly Shape[] = bodiless
+    ? ["nothing"]
+    : ["nothing", "data", "data", "data and trailers", "trailers"];
+  const shape = random.pick(shapes);
+  const hasData = shape.startsWith("data");
+  const content = hasData ? randomContent(random, lines) : "";
+  // The length of a body that does not come is told too, in answer to HEAD.
+  if (shape === "data" && random.chance(0.7)) lines.push(["content-length", String(content.length)]);
+  else if (shape === "nothing" && random.chance(0.3)) lines.push(["content-length", bodiless ? "5" : "0"]);
+  return { lines, shape, content, unbufferable: unbufferable || isOdd };
+}
+
+function randomContent(random: Random, lines: Lines): string {
+  const dice = random.next();
+  if (dice > 0.4) return random.pick(TEXTS);
+  lines.push(["content-encoding", dice < 0.05 ? "rot13" : dice < 0.1 ? "identity" : "gzip"]);
+  if (dice < 0.1) return random.pick(TEXTS);
+  return dice < 0.15 ? BROKEN : random.pick([...PACKED.keys()]);
+}

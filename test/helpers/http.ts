@@ -23,6 +23,8 @@ export interface ClientRequest {
   readonly body?: string | Uint8Array;
   /** Sent after the body, which is then chunked. */
   readonly trailers?: HeaderLines;
+  /** Sends the body in chunks of so many bytes, without a length. */
+  readonly chunked?: number;
 }
 
 /** A response as the client got it. Header values are latin1: a character is a byte. */
@@ -134,7 +136,14 @@ export class HttpConnection {
     }
   }
 
-  /** What comes after an upgrade. */
+  /** Reads the head of a response and leaves its body to {@link readExactly}. */
+  async readHead(): Promise<number> {
+    const head = await readHead(this.#reader);
+    if (head === undefined) throw new Error("Cannot read a response: the connection was closed");
+    return statusOf(head);
+  }
+
+  /** What comes after an upgrade, or piece by piece. */
   readExactly(count: number): Promise<Buffer> {
     return this.#reader.readExactly(count);
   }
@@ -219,13 +228,14 @@ export function requestHttp2(port: number, options: ClientRequest = {}): Promise
 }
 
 function encodeRequest(request: ClientRequest): Buffer {
-  const { method = "GET", path = "/", headers = [], body, trailers } = request;
+  const { method = "GET", path = "/", headers = [], body, trailers, chunked } = request;
   const lines: (readonly [string, string])[] = [...headers];
   if (headerOf(headers, "host") === undefined) lines.unshift(["host", "test.example"]);
   const start = `${method} ${path} HTTP/1.1`;
-  if (trailers !== undefined) {
+  if (trailers !== undefined || chunked !== undefined) {
     lines.push(["transfer-encoding", "chunked"]);
-    return Buffer.concat([encodeMessage(start, lines), encodeChunked(Buffer.from(body ?? ""), trailers)]);
+    const chunks = encodeChunked(Buffer.from(body ?? ""), trailers ?? [], { chunkBytes: chunked });
+    return Buffer.concat([encodeMessage(start, lines), chunks]);
   }
   if (body !== undefined) lines.push(["content-length", String(Buffer.byteLength(body))]);
   return encodeMessage(start, lines, body);

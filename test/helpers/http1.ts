@@ -45,12 +45,20 @@ export function encodeMessage(start: string, headers: HeaderLines, body: string 
   return Buffer.concat([Buffer.from(`${start}\r\n${lines}\r\n`, "latin1"), Buffer.from(body)]);
 }
 
-/** A body in one chunk with trailers behind it. */
-export function encodeChunked(body: Uint8Array, trailers: HeaderLines): Buffer {
+/** A body in chunks, by default in one, with trailers behind it. Unfinished, it has neither end nor trailers. */
+export function encodeChunked(
+  body: Uint8Array,
+  trailers: HeaderLines,
+  { chunkBytes, unfinished = false }: { chunkBytes?: number | undefined; unfinished?: boolean } = {},
+): Buffer {
+  const step = Math.max(chunkBytes ?? body.length, 1);
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < body.length; at += step) {
+    const chunk = body.subarray(at, at + step);
+    parts.push(Buffer.from(`${chunk.length.toString(16)}\r\n`), chunk, Buffer.from("\r\n"));
+  }
   const lines = trailers.map(([name, value]) => `${name}: ${value}\r\n`).join("");
-  const chunk =
-    body.length === 0 ? [] : [Buffer.from(`${body.length.toString(16)}\r\n`), body, Buffer.from("\r\n")];
-  return Buffer.concat([...chunk, Buffer.from(`0\r\n${lines}\r\n`, "latin1")]);
+  return Buffer.concat(unfinished ? parts : [...parts, Buffer.from(`0\r\n${lines}\r\n`, "latin1")]);
 }
 
 async function readChunks(reader: ByteReader): Promise<{ body: Buffer; trailers: HeaderLines }> {

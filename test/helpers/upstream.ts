@@ -1,35 +1,9 @@
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { ByteReader } from "./byte-reader.ts";
-import { encodeChunked, encodeMessage, type HeaderLines, headerOf, readBody, readHead } from "./http1.ts";
+import { encodeMessage, type HeaderLines, headerOf, readBody, readHead } from "./http1.ts";
+import { encodeReply, fingerprint, type Reply, type SeenRequest } from "./upstream-reply.ts";
 
-/** A request as it reached the upstream. Header values are latin1: a character is a byte. */
-export interface SeenRequest {
-  readonly method: string;
-  /** With the query. */
-  readonly path: string;
-  readonly headers: HeaderLines;
-  readonly body: string;
-  readonly trailers: HeaderLines;
-}
-
-/** What the upstream answers. Without `body` it echoes the request as JSON. */
-export interface Reply {
-  /** Default: 200. */
-  readonly status?: number;
-  readonly headers?: HeaderLines;
-  readonly body?: string | Uint8Array;
-  /** Sent before the response, such as 103. */
-  readonly informational?: readonly { readonly status: number; readonly headers: HeaderLines }[];
-  readonly trailers?: HeaderLines;
-  /** The response waits for it. */
-  readonly until?: Promise<unknown>;
-  /** Switches protocols (101) and then sends every byte back. */
-  readonly upgrade?: boolean;
-  /** Answers on the headers, before the body is there. Not for scripts that are functions. */
-  readonly early?: boolean;
-  /** Closes the connection without an answer. */
-  readonly hangUp?: boolean;
-}
+export type { Reply, SeenRequest };
 
 type Script = Reply | ((request: SeenRequest) => Reply | Promise<Reply>);
 
@@ -91,7 +65,8 @@ export class Upstream {
       const begun: SeenRequest = { method, path, headers: head.headers, body: "", trailers: [] };
       if (early) socket.write(encodeReply(begun, script));
       const { body, trailers } = await readBody(reader, head.headers);
-      const request = { ...begun, body: body.toString("latin1"), trailers };
+      const digest = typeof script === "object" && script.digest === true;
+      const request = { ...begun, body: digest ? fingerprint(body) : body.toString("latin1"), trailers };
       this.requests.push(request);
       if (early) continue;
       const reply = typeof script === "function" ? await script(request) : script;
@@ -102,28 +77,9 @@ export class Upstream {
       }
       if (reply.upgrade === true) return echoAfterUpgrade(socket, { reader, headers: reply.headers ?? [] });
       socket.write(encodeReply(request, reply));
+      if (reply.unfinished === true) return;
     }
   }
-}
-
-function encodeReply(request: SeenRequest, reply: Reply): Buffer {
-  const { status = 200, headers = [], informational = [], trailers } = reply;
-  const before = informational.map((info) => encodeMessage(`HTTP/1.1 ${info.status} Info`, info.headers));
-  const start = `HTTP/1.1 ${status} Scripted`;
-  const echo = reply.body === undefined;
-  const body = Buffer.from(reply.body ?? JSON.stringify(request));
-  const typed: HeaderLines = echo ? [...headers, ["content-type", "application/json"]] : headers;
-  if (status === 204 || status === 304) return Buffer.concat([...before, encodeMessage(start, headers)]);
-  if (request.method === "HEAD") {
-    const length: HeaderLines = [...typed, ["content-length", String(body.length)]];
-    return Buffer.concat([...before, encodeMessage(start, length)]);
-  }
-  if (trailers !== undefined) {
-    const chunked: HeaderLines = [...typed, ["transfer-encoding", "chunked"]];
-    return Buffer.concat([...before, encodeMessage(start, chunked), encodeChunked(body, trailers)]);
-  }
-  const whole: HeaderLines = [...typed, ["content-length", String(body.length)]];
-  return Buffer.concat([...before, encodeMessage(start, whole, body)]);
 }
 
 async function echoAfterUpgrade(
