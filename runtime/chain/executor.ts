@@ -217,8 +217,10 @@ export class Exchange implements ExchangeFacts {
       const step = steps[this.#responseCursor]!;
       const readiness = this.#prepare(step, "response");
       if (readiness === "suspend") return undefined;
+      // A step that was not run may still dress the denial, whose walk has begun from here.
+      if (readiness === "stop") break;
       this.#responseCursor++;
-      if (readiness !== "run") continue;
+      if (readiness === "skip") continue;
       const messages = { request: this.request, response, denied: false };
       const pending = this.#runHook(step, "response", new ResponseHookContext(this, step, messages));
       if (pending !== undefined) return pending.then(() => this.#continueResponse(response));
@@ -276,10 +278,10 @@ export class Exchange implements ExchangeFacts {
   /** Decodes a body for a step that reads it. False: it could not be, and there is a denial. */
   #decode(step: Step, direction: Direction): boolean {
     const { body } = direction === "request" ? this.request : this.response!;
+    if (body.decoded) return true;
     try {
-      const content = body.content;
       const decoded = body.decode(this.#bodies.limits);
-      if (decoded === content || this.#take(direction, decoded.length)) return true;
+      if (decoded === body.content || this.#take(direction, decoded.length)) return true;
       this.#noteRefusal(direction, "body_memory_exhausted");
     } catch (cause) {
       if (cause instanceof ContentCodingError && LARGE.has(cause.code))

@@ -30,6 +30,11 @@ export class MessageBody {
     return this.#unsent;
   }
 
+  /** Whether it can be read decoded as it stands. */
+  get decoded(): boolean {
+    return this.#coding === undefined || this.#decoded !== undefined;
+  }
+
   /** What is sent on; empty while it has not arrived. */
   get content(): Uint8Array {
     return this.#content ?? EMPTY;

@@ -340,6 +340,41 @@ describe("bodies that never come", () => {
     expect([stream.denial, newBody(stream)]).toEqual([undefined, undefined]);
   });
 
+  test("FR-003: every policy that applies to denials sees a body refused, also behind one that takes its time", async () => {
+    const dresses = (name: string): TestStep => ({
+      appliesToDenials: true,
+      responseBody: "buffered",
+      policy: { onResponse: async (ctx) => (ctx.denied ? { setHeaders: { [name]: "1" } } : undefined) },
+    });
+    const { stream } = open([dresses("x-a"), dresses("x-b"), dresses("x-c")]);
+    post(stream).send("response_headers", {
+      headers: [
+        [":status", "200"],
+        ["content-type", "text/event-stream"],
+      ],
+    });
+    await settle();
+    expect(stream.denial?.status).toBe(502);
+    expect(stream.edits).toEqual(["content-type=text/plain", "x-a=1", "x-b=1", "x-c=1"]);
+  });
+
+  test("FR-003: and one that cannot be decoded", () => {
+    const dresses: TestStep = {
+      appliesToDenials: true,
+      responseBody: "buffered",
+      policy: { onResponse: () => ({ setHeaders: { "x-a": "1" } }) },
+    };
+    const { stream } = open([dresses], { bodyBytes: 100_000 });
+    post(stream).send("response_headers", {
+      headers: [
+        [":status", "200"],
+        ["content-encoding", "gzip"],
+      ],
+    });
+    stream.send("response_body", { body: gzipSync(Buffer.alloc(200_000)), endOfStream: true });
+    expect([stream.denial?.status, stream.edits]).toEqual([502, ["content-type=text/plain", "x-a=1"]]);
+  });
+
   test("limits.bodyWait: an answer comes by itself, 408 or 504", async () => {
     const { stream, driver } = open([reader([])], { bodyWaitMs: 1 });
     post(stream);
@@ -393,6 +428,15 @@ describe("encodings", () => {
     const { stream, driver } = open([reader(seen)]);
     post(stream, headers).send("request_body", { body: packed, endOfStream: true });
     expect([seen, newBody(stream), stream.edits, driver.memory.used]).toEqual([["hello"], undefined, [], 0]);
+  });
+
+  test("limits.bodyMemory: a decoded body is counted once, however many steps read it", async () => {
+    const waits: TestStep = { policy: { onRequest: () => new Promise<void>(() => {}) } };
+    const { stream, driver } = open([reader([]), reader([]), reader([]), waits]);
+    post(stream, headers).send("request_body", { body: packed, endOfStream: true });
+    expect(driver.memory.used).toBe(packed.length + "hello".length);
+    stream.incoming.cancel();
+    expect(driver.memory.used).toBe(0);
   });
 
   test("a changed body is plain, and says so", () => {
