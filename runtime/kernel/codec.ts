@@ -25,6 +25,9 @@ const KINDS = {
   responseTrailers: "response_trailers",
 } as const satisfies Record<string, MessageKind>;
 
+/** How bodies come: whole or not at all; perhaps only in part; or in pieces, behind headers that are gone by then. */
+export type BodyDelivery = "whole" | "partial" | "streamed";
+
 /** One message from Envoy. */
 export class EnvoyMessage {
   /** Undefined: a kind that the engine does not know. */
@@ -54,14 +57,13 @@ export class EnvoyMessage {
     );
   }
 
-  /**
-   * Whether bodies of a direction come whole, if not told otherwise by an answer. Known of the first message only;
-   * else the worst is assumed.
-   */
-  whole(direction: "request" | "response"): boolean {
+  /** How bodies of a direction come, if not told otherwise by an answer. Known of the first message only. */
+  delivery(direction: "request" | "response"): BodyDelivery {
     const config = this.#message.protocolConfig;
     const mode = direction === "request" ? config?.requestBodyMode : config?.responseBodyMode;
-    return mode === ProcessingMode_BodySendMode.NONE || mode === ProcessingMode_BodySendMode.BUFFERED;
+    if (mode === ProcessingMode_BodySendMode.STREAMED) return "streamed";
+    const whole = mode === ProcessingMode_BodySendMode.NONE || mode === ProcessingMode_BodySendMode.BUFFERED;
+    return whole ? "whole" : "partial";
   }
 
   /** The bytes of a body message; of any other, none. */

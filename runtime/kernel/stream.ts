@@ -6,7 +6,7 @@ import type { Snapshot } from "../config/snapshot.ts";
 import type { EngineMetrics } from "../observability/engine-metrics.ts";
 import type { EngineLogger } from "../observability/log.ts";
 import type { IncomingStream, OutgoingStream, StreamMetadata } from "../transport/transport.ts";
-import { EnvoyMessage } from "./codec.ts";
+import { type BodyDelivery, EnvoyMessage } from "./codec.ts";
 import { PARTS, type Part, PHASES, type Phase } from "./phases.ts";
 import { type RoutingConfig, routeExchange } from "./routes.ts";
 import {
@@ -52,8 +52,8 @@ export class ExchangeStream implements IncomingStream {
   /** Pinned from the first message to the end. */
   #snapshot: Snapshot | undefined;
   #exchange: Exchange | undefined;
-  /** Whether bodies come whole, by Envoy's configuration; told in the first message. */
-  readonly #whole: Record<Direction, boolean> = { request: false, response: false };
+  /** How bodies come, by Envoy's configuration; told in the first message. */
+  readonly #delivery: Record<Direction, BodyDelivery> = { request: "partial", response: "partial" };
   #bodyTimer: ReturnType<typeof setTimeout> | undefined;
   #route = "";
   /** Time spent on the messages, hooks included, without Envoy's time between them. */
@@ -112,8 +112,8 @@ export class ExchangeStream implements IncomingStream {
     }
     const { bodies, log } = this.#context;
     this.#exchange = new Exchange({ chain: routing.chain, request: message.request(), bodies, log });
-    this.#whole.request = message.whole("request");
-    this.#whole.response = message.whole("response");
+    this.#delivery.request = message.delivery("request");
+    this.#delivery.response = message.delivery("response");
     if (message.fullDuplex) {
       return this.#refuse(
         "unsupported_body_mode",
@@ -159,13 +159,8 @@ export class ExchangeStream implements IncomingStream {
   #resume(direction: Direction, part: Part, message: EnvoyMessage): void {
     clearTimeout(this.#bodyTimer);
     const { content, endOfStream } = message.body();
-    // Where bodies come in pieces this may be the first one only, if Envoy was not allowed to obey.
-    if (!endOfStream && !this.#whole[direction]) {
-      return this.#refuse(
-        "unsupported_body_mode",
-        `Envoy sends the ${direction} body in pieces, use BUFFERED or NONE`,
-      );
-    }
+    // This may be the first part only, if Envoy was not allowed to obey.
+    if (!endOfStream && this.#delivery[direction] !== "whole") return this.#refuseDelivery(direction);
     this.#answerAfter(direction, part, this.#exchange!.resume(direction, content));
   }
 
@@ -186,6 +181,9 @@ export class ExchangeStream implements IncomingStream {
     if (exchange.denial !== undefined) return this.#deny();
     if (part === "trailers" && exchange.changesLeft(direction))
       return this.#refuseBody(direction, "change_too_late");
+    // Whether Envoy may obey is not to be seen: if not, it sends the headers on before the step has run.
+    if (exchange.suspended[direction] && this.#delivery[direction] === "streamed")
+      return this.#refuseDelivery(direction);
     this.#send(answerTo(exchange, direction, part));
     if (exchange.suspended[direction]) {
       this.#phase[direction] = "suspended";
@@ -211,6 +209,13 @@ export class ExchangeStream implements IncomingStream {
     this.#closing = true;
     this.#context.metrics.protocolErrors(reason).inc();
     this.#denyAfter(this.#exchange!.refuse(500, reason, message));
+  }
+
+  #refuseDelivery(direction: Direction): void {
+    this.#refuse(
+      "unsupported_body_mode",
+      `Envoy is set to send the ${direction} body in pieces, use BUFFERED or NONE`,
+    );
   }
 
   #denyAfter(pending: void | Promise<void>): void {
