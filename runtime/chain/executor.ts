@@ -119,8 +119,9 @@ export class Exchange implements ExchangeFacts {
       const step = steps[this.#requestCursor]!;
       const readiness = this.#prepare(step, "request");
       if (readiness === "suspend") return undefined;
-      if (readiness === "skip") this.#requestCursor++;
-      if (readiness !== "run") continue;
+      const runs = readiness === "run" && step.policy.onRequest !== undefined;
+      if (readiness === "skip" || (readiness === "run" && !runs)) this.#requestCursor++;
+      if (!runs) continue;
       const pending = this.#runHook(step, "request", new RequestHookContext(this, step, this.request));
       if (pending !== undefined) return pending.then(() => this.runRequest());
     }
@@ -258,7 +259,7 @@ export class Exchange implements ExchangeFacts {
     if (message.body.arrived) return need === "raw" || this.#decode(step, direction) ? "run" : "stop";
     if (!message.expectsBody) {
       // A body that a status of ours takes away is empty from here on, whatever status follows.
-      if (message.hasBody) message.body.replace(EMPTY, "buffered");
+      if (message instanceof ResponseMessage && message.hasBody) message.dropBody();
       else message.body.arrive(EMPTY);
       return "run";
     }

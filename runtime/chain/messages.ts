@@ -161,17 +161,24 @@ export class ResponseMessage {
     return true;
   }
 
+  /** Takes the body away that must not be sent; it stays away, with its length, whatever status follows. */
+  dropBody(): void {
+    this.body.replace(NO_CONTENT, "buffered");
+    if (this.#dropsBody && this.headers.has("content-length")) this.headers.remove("content-length");
+  }
+
   /** What Envoy has to be told. */
   edits(): HeaderEdit[] {
     const edits = this.headers.edits();
     if (this.status === this.#held) return edits;
-    edits.push(overwrite(":status", String(this.status)));
     // A 304 has the length of a body that does not come; a client would wait for it after another status.
     const wrongLength = this.status === 204 || isBodiless(this.#held) || this.#dropsBody;
-    if (wrongLength && this.headers.has("content-length")) {
-      edits.push({ kind: "remove", name: "content-length" });
+    if (!wrongLength || !this.headers.has("content-length")) {
+      return [...edits, overwrite(":status", String(this.status))];
     }
-    return edits;
+    // Also in the place of the length of a body that a policy changed before: Envoy sets after it removes.
+    const others = edits.filter(({ name }) => name !== "content-length");
+    return [...others, overwrite(":status", String(this.status)), { kind: "remove", name: "content-length" }];
   }
 
   /** Notes that Envoy has been told. */
