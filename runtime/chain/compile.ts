@@ -32,9 +32,14 @@ export function compileChain(settings: ChainSettings): Chain {
     route,
     metadata: new Map(Object.entries(metadata)),
     steps,
-    request: steps.filter((step) => step.policy.onRequest !== undefined),
+    request: steps.filter(runsOnRequest),
     response,
   };
+}
+
+/** Also a step that only looks at the response, if it wants to see the request's body there. */
+function runsOnRequest({ policy, requestBody }: Step): boolean {
+  return policy.onRequest !== undefined || requestBody !== "none";
 }
 
 function compileStep(
