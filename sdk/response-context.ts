@@ -2,7 +2,10 @@ import type { ContextBase } from "./context.ts";
 import type { HeadersView } from "./headers.ts";
 import type { RequestContext } from "./request-context.ts";
 
-/** The request's data, read-only, as it was sent to the upstream; empty where Envoy did not send it. */
+/**
+ * The request's data, read-only, as it was sent to the upstream; empty where Envoy did not send it. Its body is there
+ * only for a policy that asks for it in its definition and has an `onRequest` hook: for others nothing waits for it.
+ */
 export type RequestView = Pick<
   RequestContext,
   | "method"
