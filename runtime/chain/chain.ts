@@ -36,7 +36,7 @@ export interface Chain {
   readonly metadata: ReadonlyMap<string, unknown>;
   /** Every step, in list order. */
   readonly steps: readonly Step[];
-  /** The steps with a request hook, or that want to see the request's body later, in list order. */
+  /** The steps with a request hook, in list order. */
   readonly request: readonly Step[];
   /** The steps with a response hook, in response order. */
   readonly response: readonly Step[];

@@ -32,14 +32,9 @@ export function compileChain(settings: ChainSettings): Chain {
     route,
     metadata: new Map(Object.entries(metadata)),
     steps,
-    request: steps.filter(runsOnRequest),
+    request: steps.filter((step) => step.policy.onRequest !== undefined),
     response,
   };
-}
-
-/** Also a step that only looks at the response, if it wants to see the request's body there. */
-function runsOnRequest({ policy, requestBody }: Step): boolean {
-  return policy.onRequest !== undefined || requestBody !== "none";
 }
 
 function compileStep(
