@@ -26,7 +26,7 @@ const routes: RouteSpec[] = [
   { route: "path", policies: [{ name: "mutate", parameters: { request: { path: "/p", method: "PUT" } } }] },
   { route: "faulty", policies: [{ name: "faulty", parameters: { how: "throw" } }] },
   { route: "faulty-response", policies: [{ name: "faulty", parameters: { how: "throw-response" } }] },
-  { route: "never-valid", policies: [{ name: "needs-body" }] },
+  { route: "never-valid", policies: [{ name: "checked" }] },
   { route: "empty", policies: [] },
 ];
 

@@ -31,7 +31,6 @@ describe("what the engine knows of a route decides", () => {
         { route: "empty", policies: [] },
         { route: "disabled", policies: [{ name: "tag", enabled: false, parameters: { label: "1" } }] },
         broken("never-valid"),
-        { route: "body", policies: [{ name: "needs-body" }] },
         refused("condition", { executionCondition: 'request.path == "/"' }),
         refused("open", { failureMode: "open" }),
         refused("timeout", { timeout: "250ms" }),
@@ -60,10 +59,9 @@ describe("what the engine knows of a route decides", () => {
   });
 
   for (const [route, pointer] of [
-    ["body", "/routes/4/policies/0"],
-    ["condition", "/routes/5/policies/0/executionCondition"],
-    ["open", "/routes/6/policies/0/failureMode"],
-    ["timeout", "/routes/7/policies/0/timeout"],
+    ["condition", "/routes/4/policies/0/executionCondition"],
+    ["open", "/routes/5/policies/0/failureMode"],
+    ["timeout", "/routes/6/policies/0/timeout"],
   ] as const) {
     test(`edge: what this engine cannot do yet is an error of the route that says so: ${route}`, async () => {
       expect((await stack.get(`/${route}`)).status).toBe(503);
