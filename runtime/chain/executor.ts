@@ -147,6 +147,13 @@ export class Exchange implements ExchangeFacts {
     return direction === "request" ? this.runRequest() : this.#continueResponse(this.response!);
   }
 
+  /** Whether this is content of a message that was said to have none, which a step has looked at as empty. */
+  wasUnannounced(direction: Direction, content: Uint8Array): boolean {
+    const need = direction === "request" ? "requestBody" : "responseBody";
+    if (content.length === 0 || this.chain[direction].every((step) => step[need] === "none")) return false;
+    return !(direction === "request" ? this.request : this.response!).hasBody;
+  }
+
   /** Whether policies changed a message since Envoy was last told. */
   changesLeft(direction: Direction): boolean {
     const message = direction === "request" ? this.request : this.response!;

@@ -200,7 +200,9 @@ describe("no bypass", () => {
 
   test("edge: where bodies stream, a step that needs one is refused: the headers would be gone if Envoy may not obey", () => {
     const seen: string[] = [];
-    const streamed: { protocolConfig: object } = { protocolConfig: { requestBodyMode: STREAMED, responseBodyMode: STREAMED } };
+    const streamed: { protocolConfig: object } = {
+      protocolConfig: { requestBodyMode: STREAMED, responseBodyMode: STREAMED },
+    };
     const request = open([reader(seen)]).stream;
     request.send("request_headers", { headers: POST, extra: streamed });
     expect([seen, request.denial?.details]).toEqual([[], "policy_engine:unsupported_body_mode"]);
@@ -210,6 +212,20 @@ describe("no bypass", () => {
     const none = open([reader(seen), header("x-a")]).stream;
     none.send("request_headers", { headers: GET, extra: streamed, endOfStream: true });
     expect([seen, none.edits]).toEqual([[""], ["x-a=1"]]);
+  });
+
+  test("edge: a body after headers that were said to be all is refused where a step looked at none", () => {
+    const seen: string[] = [];
+    const asks: TestStep = { policy: { onResponse: () => undefined } };
+    const { stream } = open([reader(seen), asks]);
+    stream.send("request_headers", { headers: GET, endOfStream: true, extra: WHOLE });
+    stream.send("request_body", { body: "late", endOfStream: true });
+    expect([seen, stream.denial?.details]).toEqual([[""], "policy_engine:out_of_order"]);
+    const unread = open([asks]).stream;
+    unread
+      .send("request_headers", { headers: GET, endOfStream: true })
+      .send("request_body", { body: "late" });
+    expect([unread.denial, unread.last?.response.case]).toEqual([undefined, "requestBody"]);
   });
 
   test("edge: response headers while the request waits for its body are refused", () => {

@@ -145,6 +145,8 @@ export class ExchangeStream implements IncomingStream {
         if (direction === "request" || exchange.requestDone) return this.#send(continueAnswer(kind));
         return this.#refuse("out_of_order", `Envoy sent ${kind} before every request step had run`);
       case "continue":
+        if (part === "body" && exchange.wasUnannounced(direction, message.body().content))
+          return this.#refuse("out_of_order", `Envoy sent ${kind} after headers that were to be all`);
         return this.#send(continueAnswer(kind));
       case "wait":
         if (this.#waiting.length < MAX_WAITING) this.#waiting.push(message);
