@@ -120,15 +120,21 @@ export function randomExchange(random: Random): ModelExchange {
   const tight = random.chance(0.25);
   return {
     method,
-    request: randomMessage(random, { bodiless: false, unbufferable: method === "CONNECT", odd: UPGRADE }),
+    request: randomMessage(random, {
+      bodiless: false,
+      length: "0",
+      unbufferable: method === "CONNECT",
+      odd: UPGRADE,
+    }),
     status,
     response: randomMessage(random, {
       bodiless: method === "HEAD" || status === 204 || status === 304,
+      length: method === "HEAD" || status === 304 ? "5" : status === 204 || status === 101 ? "" : "0",
       unbufferable: status === 101,
       odd: ["content-type", "text/event-stream; charset=utf-8"],
     }),
     reversed: random.chance(0.5),
-    base: random.pick(["wide", "wide", "narrow", "streamed", "fixed", "unknown"]),
+    base: random.pick(["wide", "wide", "wide", "narrow", "narrow", "fixed", "fixed", "unknown", "streamed"]),
     bodyBytes: tight ? random.pick([0, 4, 40]) : 1024,
     bodyMemory: tight ? random.pick([3, 60, 120]) : 4096,
   };
@@ -138,7 +144,12 @@ const UPGRADE: [string, string] = ["upgrade", "websocket"];
 
 function randomMessage(
   random: Random,
-  { bodiless, unbufferable, odd }: { bodiless: boolean; unbufferable: boolean; odd: [string, string] },
+  {
+    bodiless,
+    length,
+    unbufferable,
+    odd,
+  }: { bodiless: boolean; length: string; unbufferable: boolean; odd: [string, string] },
 ): ModelMessage {
   const lines = HEADERS.flatMap((name) =>
     Array.from({ length: random.below(3) }, (): [string, string] => [name, String(random.below(4))]),
@@ -153,7 +164,7 @@ function randomMessage(
   const content = hasData ? randomContent(random, lines) : "";
   // The length of a body that does not come is told too, in answer to HEAD.
   if (shape === "data" && random.chance(0.7)) lines.push(["content-length", String(content.length)]);
-  else if (shape === "nothing" && random.chance(0.3)) lines.push(["content-length", bodiless ? "5" : "0"]);
+  else if (shape === "nothing" && length !== "" && random.chance(0.3)) lines.push(["content-length", length]);
   return { lines, shape, content, unbufferable: unbufferable || isOdd };
 }
 

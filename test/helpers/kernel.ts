@@ -202,7 +202,12 @@ export class DrivenStream {
 
   /** What the last answer tells Envoy to do to headers: `-name`, `name=value`, `name+=value`. */
   get edits(): string[] {
-    const { response } = this.last ?? {};
+    return this.editsOf(this.answers.length - 1);
+  }
+
+  /** The same of the answer at a place. */
+  editsOf(index: number): string[] {
+    const { response } = this.answers[index] ?? {};
     const value = response?.value as {
       headers?: HeaderMutation;
       response?: { headerMutation?: HeaderMutation };
@@ -228,6 +233,12 @@ export class DrivenStream {
       details,
       ...(grpcStatus && { grpcStatus: grpcStatus.status }),
     };
+  }
+
+  /** The bytes of an immediate response's body; none of any other answer. */
+  get denialBody(): Uint8Array {
+    const { response } = this.last ?? {};
+    return response?.case === "immediateResponse" ? response.value.body : new Uint8Array(0);
   }
 
   get dynamicMetadata(): JsonObject | undefined {
