@@ -7,7 +7,7 @@ VERSION := $(shell sed -n 's/^  "version": "\(.*\)",$$/\1/p' package.json)
 COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help install build show-imports demo test test-long ok generate clean
+.PHONY: help install build show-imports demo run test test-long ok generate clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,12 @@ show-imports: $(INSTALLED) ## Print the registry that the builder generates for 
 
 demo: $(INSTALLED) ## Send requests through a real Envoy and the compiled engine, and show each decision
 	@$(BUN) scripts/demo.ts
+
+run: build ## Run policies that read and change bodies on requests from files, without Envoy
+	dist/policy-engine run --config examples/run/policy-engine.yaml --route customers \
+		--request examples/run/valid.http --response examples/run/response.json
+	dist/policy-engine run --config examples/run/policy-engine.yaml --route customers \
+		--request examples/run/invalid.json
 
 test: $(INSTALLED) ## Run every test, also those through the real Envoy
 	@$(BUN) scripts/test.ts

@@ -3,6 +3,7 @@ import { type CliContext, EXIT, type Finish } from "./cli-context.ts";
 import { envoyConfigCommand } from "./envoy-config-command.ts";
 import { explainCommand } from "./explain.ts";
 import { policiesCommand } from "./policies.ts";
+import { runCommand } from "./run.ts";
 import { serveCommand } from "./serve.ts";
 import { validateCommand } from "./validate.ts";
 import { versionCommand } from "./version.ts";
@@ -52,6 +53,7 @@ function createProgram(context: CliContext, finish: Finish): Command {
     serveCommand(context, finish),
     validateCommand(context, finish),
     explainCommand(context, finish),
+    runCommand(context, finish),
     policiesCommand(context, finish),
     envoyConfigCommand(context, finish),
     versionCommand(context, finish),

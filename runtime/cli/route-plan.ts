@@ -144,7 +144,7 @@ function number(
 }
 
 /** The problems of a route's entries, and those that are nobody's: they may be why it is not there. */
-function problemsOf(route: string, { problems, routes }: RoutesReport): Problem[] {
+export function problemsOf(route: string, { problems, routes }: RoutesReport): Problem[] {
   const own = routes.map((merged) => ({ route: merged.route, ...pick(merged.report("", "")) }));
   return problems.filter(({ file, pointer }) => {
     const entry = /^\/routes\/\d+/.exec(pointer)?.[0];

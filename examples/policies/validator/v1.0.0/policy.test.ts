@@ -142,7 +142,7 @@ describe("the schema of the body", () => {
 
   test("has the keywords that the README names, and no other", async () => {
     const readme = await Bun.file(new URL("README.md", import.meta.url)).text();
-    const [named = ""] = /^\*\*Keywords\*\*[^]*?`deprecated`/m.exec(readme) ?? [];
+    const [named = ""] = /^\*\*Keywords\*\*[\s\S]*?`deprecated`/m.exec(readme) ?? [];
     const names = [...named.matchAll(/`([^`]+)`/g)].map(([, name]) => name!);
     expect(names.filter((name) => !/^(true|false)$/.test(name)).sort()).toEqual([...SUPPORTED].sort());
   });
