@@ -159,7 +159,7 @@ class EngineRun implements Engine {
       config: this.#config,
       bodies: {
         limits: { maxBytes: limits.bodyBytes, maxRatio: DEFAULT_MAX_RATIO },
-        memory: new BodyMemory(limits.bodyMemory),
+        memory: new BodyMemory(limits.bodyMemory, this.#metrics.bodyMemory),
       },
       bodyWaitMs: limits.bodyWaitMs,
       log,

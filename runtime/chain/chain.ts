@@ -34,6 +34,8 @@ export interface Chain {
   readonly route: string;
   /** The operator's metadata of engine and route, under what policies write. */
   readonly metadata: ReadonlyMap<string, unknown>;
+  /** The largest body of this route, in bytes; the engine's limit holds beside it. */
+  readonly bodyBytes: number;
   /** Every step, in list order. */
   readonly steps: readonly Step[];
   /** The steps with a request hook, in list order. */

@@ -12,6 +12,8 @@ export interface ChainSettings {
   readonly responseOrder: "listed" | "reversed";
   /** The operator's metadata of engine and route. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** The largest body of this route. Default: the engine's limit. */
+  readonly bodyBytes?: number | undefined;
   readonly metrics: EngineMetrics;
 }
 
@@ -24,13 +26,14 @@ export interface StepSettings {
 
 /** Does once, when the configuration changes, whatever the executor would else do for every request. */
 export function compileChain(settings: ChainSettings): Chain {
-  const { route, responseOrder, metadata, metrics } = settings;
+  const { route, responseOrder, metadata, bodyBytes = Number.POSITIVE_INFINITY, metrics } = settings;
   const steps = settings.steps.map((step, index) => compileStep(step, { index, metrics }));
   const response = steps.filter((step) => step.policy.onResponse !== undefined);
   if (responseOrder === "reversed") response.reverse();
   return {
     route,
     metadata: new Map(Object.entries(metadata)),
+    bodyBytes,
     steps,
     request: steps.filter((step) => step.policy.onRequest !== undefined),
     response,

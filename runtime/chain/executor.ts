@@ -141,7 +141,7 @@ export class Exchange implements ExchangeFacts {
   resume(direction: Direction, content: Uint8Array): void | Promise<void> {
     const message = direction === "request" ? this.request : this.response!;
     this.suspended[direction] = false;
-    if (content.length > this.#bodies.limits.maxBytes) return this.#refuseBody(direction, "body_too_large");
+    if (content.length > this.#maxBytes) return this.#refuseBody(direction, "body_too_large");
     if (!this.#take(direction, content.length)) return this.#refuseBody(direction, "body_memory_exhausted");
     message.body.arrive(content, message.headers.get("content-encoding"));
     return direction === "request" ? this.runRequest() : this.#continueResponse(this.response!);
@@ -215,6 +215,10 @@ export class Exchange implements ExchangeFacts {
     step.log.error("Policy failed in onEnd", { request_id: this.requestId, error: cause });
   }
 
+  get #maxBytes(): number {
+    return Math.min(this.chain.bodyBytes, this.#bodies.limits.maxBytes);
+  }
+
   #goesOn(): boolean {
     return this.denial === undefined && !this.#ended;
   }
@@ -275,7 +279,7 @@ export class Exchange implements ExchangeFacts {
       void this.#refuseBody(direction, "body_unbufferable");
       return "stop";
     }
-    if (Number(message.headers.get("content-length") ?? 0) > this.#bodies.limits.maxBytes) {
+    if (Number(message.headers.get("content-length") ?? 0) > this.#maxBytes) {
       void this.#refuseBody(direction, "body_too_large");
       return "stop";
     }
@@ -288,7 +292,7 @@ export class Exchange implements ExchangeFacts {
     const { body } = direction === "request" ? this.request : this.response!;
     if (body.decoded) return true;
     try {
-      const decoded = body.decode(this.#bodies.limits);
+      const decoded = body.decode({ ...this.#bodies.limits, maxBytes: this.#maxBytes });
       if (decoded === body.content || this.#take(direction, decoded.length)) return true;
       this.#noteRefusal(direction, "body_memory_exhausted");
     } catch (cause) {

@@ -138,7 +138,8 @@ class RouteDraft {
       instances.every((instance, index) => instance === before.instances[index]) &&
       isDeepStrictEqual(handlingOf(before.plan.policies), handlingOf(policies)) &&
       before.plan.resource.responseOrder === resource.responseOrder &&
-      isDeepStrictEqual(before.plan.resource.metadata, resource.metadata)
+      isDeepStrictEqual(before.plan.resource.metadata, resource.metadata) &&
+      isDeepStrictEqual(before.plan.resource.limits, resource.limits)
     );
   }
 
@@ -152,6 +153,7 @@ class RouteDraft {
       })),
       responseOrder: resource.responseOrder,
       metadata: { ...metadata, ...resource.metadata },
+      bodyBytes: resource.limits.bodyBytes,
       metrics,
     });
   }

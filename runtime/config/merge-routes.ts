@@ -3,13 +3,18 @@ import { createSecretReader, type SecretReader } from "../policy/parameters.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
 import { Breather } from "./breather.ts";
 import { type PlannedRoute, planPolicies } from "./plan-policies.ts";
+import { checkRouteLimits } from "./route-limits.ts";
 import type { RouteReporter } from "./route-resource.ts";
 import { ROUTES_LIMIT_HINT, type RouteEntry, type RouteSet, type RouteSource } from "./route-source.ts";
 
 /** What a set is checked against. */
 export interface MergeContext {
   readonly registry: PolicyRegistry;
-  readonly limits: { readonly routes: number; readonly policiesPerRoute: number };
+  readonly limits: {
+    readonly routes: number;
+    readonly policiesPerRoute: number;
+    readonly bodyBytes: number;
+  };
   /** The routes as they are; undefined before anything was applied. */
   readonly known: ReadonlyMap<string, KnownRoute> | undefined;
 }
@@ -117,7 +122,9 @@ class Planner {
     };
     const { policiesPerRoute } = limits;
     const { policies, problems } = planPolicies(references, { registry, secrets, policiesPerRoute, report });
-    return { plan: resource && { resource, policies, readsSecrets }, problems };
+    if (resource === undefined) return { plan: undefined, problems };
+    const beyond = checkRouteLimits(resource.limits, { engine: limits, report });
+    return { plan: { resource, policies, readsSecrets }, problems: [...problems, ...beyond] };
   }
 
   #secretsOf(baseDir: string): SecretReader {

@@ -1,4 +1,5 @@
 import type { PlannedRoute } from "./plan-policies.ts";
+import type { RouteLimits } from "./route-limits.ts";
 import type { SharedInstance } from "./shared-instance.ts";
 import type { RouteState } from "./snapshot.ts";
 
@@ -34,6 +35,8 @@ export interface RouteDump {
   readonly status: RouteStatus;
   readonly responseOrder?: "listed" | "reversed";
   readonly metadata?: Readonly<Record<string, string>>;
+  /** What the route lowers, in bytes. */
+  readonly limits?: RouteLimits;
   readonly policies?: readonly PolicyDump[];
 }
 
@@ -44,6 +47,8 @@ export interface PolicyDump {
   /** The version as configured, where that is another, such as `v1`. */
   readonly requestedVersion?: string;
   readonly enabled: boolean;
+  /** Where the route says it. */
+  readonly onUnbufferable?: "deny" | "skip";
   readonly parameters: unknown;
 }
 
@@ -52,12 +57,14 @@ export function dumpRoute(record: RouteRecord): RouteDump {
   const { route, source, plan } = record;
   const head = { route, source, status: statusOf(record) };
   if (plan === undefined) return head;
-  const { responseOrder, metadata } = plan.resource;
+  const { responseOrder, metadata, limits } = plan.resource;
   const policies = plan.policies.map(({ reference, policy }): PolicyDump => {
     const { name, version } = policy.definition;
     const requested = reference.version === version ? {} : { requestedVersion: reference.version };
     const parameters = policy.parameters.redact(reference.parameters);
-    return { name, version, ...requested, enabled: reference.enabled, parameters };
+    const { enabled, onUnbufferable } = reference;
+    return { name, version, ...requested, enabled, ...(onUnbufferable && { onUnbufferable }), parameters };
   });
-  return { ...head, responseOrder, metadata, policies };
+  const lowered = limits.bodyBytes === undefined ? {} : { limits };
+  return { ...head, responseOrder, metadata, ...lowered, policies };
 }

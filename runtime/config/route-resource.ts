@@ -2,6 +2,7 @@ import type { Problem } from "../document/problem.ts";
 import { type CompiledSchema, compileSchema } from "../document/schema.ts";
 import type { ProblemOptions } from "../document/yaml-document.ts";
 import { MAX_ROUTE_NAME, METADATA_SCHEMA } from "./engine-config-schema.ts";
+import { ROUTE_LIMITS_SCHEMA, type RouteLimits, toRouteLimits } from "./route-limits.ts";
 
 /** One route as it is configured, whether from a file or from a control plane. Its shape has been checked. */
 export interface RouteResource {
@@ -17,6 +18,8 @@ export interface RouteResource {
    * Default: none. Limit: 64 entries, 4,096 characters each.
    */
   readonly metadata: Readonly<Record<string, string>>;
+  /** `limits`: what the route lowers of the engine's limits. Default: nothing. */
+  readonly limits: RouteLimits;
   /**
    * `policies`: what runs, in this order. Required; an empty list lets every request pass.
    * Limit: `limits.policiesPerRoute`.
@@ -91,6 +94,7 @@ export function routeSchema(): CompiledSchema {
       },
       responseOrder: { enum: ["listed", "reversed"] },
       metadata: METADATA_SCHEMA,
+      limits: ROUTE_LIMITS_SCHEMA,
       policies: { type: "array", items: reference },
     },
   });
@@ -101,8 +105,14 @@ export function routeSchema(): CompiledSchema {
 
 /** A resource from a value that fits {@link routeSchema}, with its defaults filled in. */
 export function toRouteResource(value: unknown): RouteResource {
-  const { route, responseOrder = "listed", metadata = {}, policies } = value as RouteResource;
-  return { route, responseOrder, metadata, policies: policies.map(toPolicyReference) };
+  const { route, responseOrder = "listed", metadata = {}, limits = {}, policies } = value as RouteResource;
+  return {
+    route,
+    responseOrder,
+    metadata,
+    limits: toRouteLimits(limits),
+    policies: policies.map(toPolicyReference),
+  };
 }
 
 /** A reference from a value that fits its part of {@link routeSchema}, with its defaults filled in. */

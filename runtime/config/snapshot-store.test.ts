@@ -85,6 +85,37 @@ routes:
     expect(kit.store.dump()[0]?.responseOrder).toBe("reversed");
   });
 
+  test.each([
+    ["onUnbufferable of a policy", "      - name: tag", "      - onUnbufferable: skip\n        name: tag"],
+    ["limits", "route: a", "route: a\n    limits: { bodyBytes: 64KiB }"],
+  ])("a change of %s alone makes another chain, of the same instances", async (_, from, to) => {
+    const kit = await open();
+    const text = "routes:\n  - route: a\n    policies:\n      - name: tag\n        version: v1\n";
+    await apply(kit, { "routes.yaml": text });
+    const chainOf = () => {
+      const state = kit.store.current?.lookup("a");
+      return state?.kind === "chain" ? state.chain : undefined;
+    };
+    const before = chainOf()!;
+    const changed = { "routes.yaml": text.replace(from, to) };
+    expect(await apply(kit, changed)).toMatchObject({ result: "applied", routes: { changed: 1 } });
+    const after = chainOf()!;
+    expect(after).not.toBe(before);
+    const facts = (chain: typeof after) => [chain.bodyBytes, chain.steps[0]!.onUnbufferable];
+    expect(facts(before)).toEqual([Number.POSITIVE_INFINITY, "deny"]);
+    expect(facts(after)).toEqual(
+      to.startsWith("route") ? [65_536, "deny"] : [Number.POSITIVE_INFINITY, "skip"],
+    );
+    expect(after.steps[0]!.policy).toBe(before.steps[0]!.policy);
+    expect(kit.lab.lives).toHaveLength(1);
+    const [dump] = kit.store.dump();
+    expect(dump?.limits).toEqual(to.startsWith("route") ? { bodyBytes: 65_536 } : undefined);
+    expect(dump?.policies?.[0]?.onUnbufferable).toBe(to.startsWith("route") ? undefined : "skip");
+    // What was applied again is no change.
+    expect(await apply(kit, changed)).toMatchObject({ result: "unchanged" });
+    expect(chainOf()).toBe(after);
+  });
+
   test("the same again is no change", async () => {
     const kit = await open();
     await applyTags(kit, { a: ["1"] });

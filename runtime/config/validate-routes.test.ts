@@ -75,15 +75,52 @@ describe("FR-011: validateRoutes()", () => {
   test.each([
     ["executionCondition", "{ name: tag, version: v1, executionCondition: 'true' }"],
     ["timeout", "{ name: tag, version: v1, timeout: 1s }"],
-    ["onUnbufferable", "{ name: tag, version: v1, onUnbufferable: deny }"],
     ["failureMode", "{ name: tag, version: v1, failureMode: open }"],
     ["name", "{ name: fail-open, version: v1 }"],
-    ["name", "{ name: read-body, version: v1 }"],
-    ["name", "{ name: write-body, version: v1 }"],
   ])("what a later release brings is refused at %s: %s", async (key, reference) => {
     const problem = await problemOf(reference);
     expect(problem.message).toEndWith("is not supported by this engine yet");
     expect(problem.pointer).toBe(`/routes/0/policies/0/${key}`);
+  });
+
+  test.each(["deny", "skip"])(
+    "policies that need bodies are valid, with onUnbufferable: %s",
+    async (choice) => {
+      const report = await validate(`
+routes:
+  - route: a
+    limits: { bodyBytes: 64KiB }
+    policies:
+      - { name: read-body, version: v1, onUnbufferable: ${choice} }
+      - { name: write-body, version: v1 }
+`);
+      expect(report.problems).toEqual([]);
+      const { resource } = report.routes[0]!.plan!;
+      expect(resource.limits).toEqual({ bodyBytes: 65_536 });
+      expect(resource.policies.map(({ onUnbufferable }) => onUnbufferable)).toEqual([
+        choice as never,
+        undefined,
+      ]);
+    },
+  );
+
+  test.each([
+    ["20MiB", '"limits.bodyBytes" must be from 1KiB to 10MiB'],
+    ["999999999999GiB", '"limits.bodyBytes" must be from 1KiB to 10MiB'],
+    ["1023", '"limits.bodyBytes" must be from 1KiB to 10MiB'],
+    ["1MB", 'Must be a size such as "64KiB" or "1MiB"'],
+    ["-1", 'Must be a size such as "64KiB" or "1MiB"'],
+    ["1.5", 'Must be a size such as "64KiB" or "1MiB"'],
+  ])("edge: a route can only lower limits.bodyBytes: not %s", async (bodyBytes, message) => {
+    const { problems } = await validate(
+      `routes: [{ route: a, limits: { bodyBytes: ${bodyBytes} }, policies: [] }]`,
+    );
+    expect(problems).toMatchObject([{ pointer: "/routes/0/limits/bodyBytes", message }]);
+  });
+
+  test("edge: other limits are not a route's", async () => {
+    const { problems } = await validate("routes: [{ route: a, limits: { bodyMemory: 1MiB }, policies: [] }]");
+    expect(problems).toMatchObject([{ pointer: "/routes/0/limits/bodyMemory" }]);
   });
 
   test("what the policy's own validate says stands at its parameters, without secrets", async () => {

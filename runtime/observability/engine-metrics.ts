@@ -22,6 +22,8 @@ export interface EngineMetrics {
   /** Routes that are configured and were never valid; they answer 503. */
   readonly routesUnavailable: Gauge;
   readonly streamsActive: Gauge;
+  /** What the bodies take that are held, in bytes. */
+  readonly bodyMemory: Gauge;
   strayErrors(kind: StrayKind): Counter;
   /** Everything in the Prometheus text format. */
   expose(): string;
@@ -90,6 +92,9 @@ export function createEngineMetrics(worker = "main"): EngineMetrics {
     ["worker"],
   );
   const streamsActive = registry.gauge("policy_kernel_streams_active", "Exchanges at work.", ["worker"]);
+  const bodyMemory = registry.gauge("policy_kernel_body_memory_bytes", "Bytes of the bodies that are held.", [
+    "worker",
+  ]);
   const strayErrors = registry.counter(
     "policy_kernel_stray_errors_total",
     "Exceptions and rejections that nothing waited for.",
@@ -108,6 +113,7 @@ export function createEngineMetrics(worker = "main"): EngineMetrics {
     routesActive: routesActive.with(worker),
     routesUnavailable: routesUnavailable.with(worker),
     streamsActive: streamsActive.with(worker),
+    bodyMemory: bodyMemory.with(worker),
     strayErrors: (kind) => strayErrors.with(kind, worker),
     expose: () => registry.expose(),
   };

@@ -79,9 +79,14 @@ export function envoyMessage(
 /** A chain of test policies, compiled as the engine compiles it. */
 export function testChain(
   steps: readonly TestStep[],
-  options: { route?: string; responseOrder?: "listed" | "reversed"; metadata?: Record<string, string> } = {},
+  options: {
+    route?: string;
+    responseOrder?: "listed" | "reversed";
+    metadata?: Record<string, string>;
+    bodyBytes?: number;
+  } = {},
 ): Chain {
-  const { route = "test", responseOrder = "listed", metadata = {} } = options;
+  const { route = "test", responseOrder = "listed", metadata = {}, bodyBytes } = options;
   const settings = steps.map((step, index) => ({
     instance: {
       definition: definition(step, index),
@@ -91,7 +96,8 @@ export function testChain(
     },
     onUnbufferable: step.onUnbufferable,
   }));
-  return compileChain({ route, steps: settings, responseOrder, metadata, metrics: createEngineMetrics() });
+  const metrics = createEngineMetrics();
+  return compileChain({ route, steps: settings, responseOrder, metadata, bodyBytes, metrics });
 }
 
 /** What a driver's engine is bounded by. */
@@ -126,7 +132,7 @@ export class KernelDriver {
       bodyWaitMs = 30_000,
       ...config
     } = options;
-    this.memory = new BodyMemory(bodyMemory);
+    this.memory = new BodyMemory(bodyMemory, this.metrics.bodyMemory);
     this.#bodies = { limits: { maxBytes: bodyBytes, maxRatio: 100 }, memory: this.memory };
     this.#bodyWaitMs = bodyWaitMs;
     this.#routes =

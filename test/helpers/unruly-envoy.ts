@@ -1,5 +1,6 @@
 // Something that speaks like Envoy, but sends what it likes in the order it likes, and remembers what the answers
 // would have made it let pass.
+import { EnvoyMessage } from "../../runtime/kernel/codec.ts";
 import type { Base, Direction, ModelMessage, Shape } from "./exchange-model.ts";
 import { type DrivenStream, GET, settle } from "./kernel.ts";
 import type { Random } from "./random.ts";
@@ -69,8 +70,7 @@ export class UnrulyEnvoy {
     if (kind === "half-close") incoming.halfClose();
     else if (kind === "cancel") incoming.cancel();
     else if (kind === "garbage") {
-      const length = this.#random.below(40);
-      incoming.message(Uint8Array.from({ length }, () => this.#random.below(256)));
+      incoming.message(garbage(this.#random));
     } else {
       const headers = kind === "request_headers" ? GET : [[":status", "200"] as const];
       this.#stream.send(kind, { endOfStream, body, headers, extra: MODES[this.#base] ?? {} });
@@ -106,5 +106,17 @@ export class UnrulyEnvoy {
     if (isEmpty && headers?.endOfStream !== false) return "nothing";
     if (bodies.length > 0) return bodies.at(-1)!.endOfStream ? "data" : "data and trailers";
     return held ? "trailers" : "data";
+  }
+}
+
+/** Bytes that are no message, or one of no kind. */
+function garbage(random: Random): Uint8Array {
+  const bytes = Uint8Array.from({ length: random.below(40) }, () => random.below(256));
+  try {
+    const { kind, observed } = new EnvoyMessage(bytes);
+    // By chance it is something that Envoy says: then it is not garbage.
+    return kind === undefined && !observed ? bytes : garbage(random);
+  } catch {
+    return bytes;
   }
 }
