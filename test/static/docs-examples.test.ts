@@ -138,7 +138,7 @@ test.each(of("routes.yaml"))("the routes at %s are valid", async (_place, block)
   }
 });
 
-test("the output that is shown of validate and explain is what they print", async () => {
+test("the output that is shown of validate, explain and run is what they print", async () => {
   const folder = folderOf("README.md");
   const context = { policies: await entries(), build: BUILD };
   const run = async (...args: string[]): Promise<string> => {
@@ -153,7 +153,12 @@ test("the output that is shown of validate and explain is what they print", asyn
   };
   const config = join(folder, "policy-engine.yaml");
   expect(await run("explain", "--config", config, "--route", "orders")).toBe(
-    shown("docs/operations.md", "Route "),
+    shown("docs/operations.md", 'Route "orders": its policies decide'),
+  );
+  const request = join(folder, "request.http");
+  await Bun.write(request, shown("docs/operations.md", "GET /orders"));
+  expect(await run("run", "--config", config, "--route", "orders", "--request", request)).toBe(
+    shown("docs/operations.md", 'Route "orders": passed'),
   );
   const routes = join(folder, "routes.yaml");
   const before = await Bun.file(routes).text();
