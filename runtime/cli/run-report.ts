@@ -58,14 +58,18 @@ export function runText(route: string, report: RunReport, style: Style): string 
 
 function stepText(step: StepRecord): string[] {
   const { place, name, version, phase, waited, saw, outcome, changed } = step;
-  const body = saw.seen === null ? "" : `, body of ${saw.seen.length} bytes`;
+  const body = saw.seen === null ? "" : `, body of ${counted(saw.seen.length, "byte")}`;
   const message = saw.status === undefined ? `${saw.method} ${saw.path}` : `status ${saw.status}`;
   const when = `${phase}${waited ? ", after waiting for the body" : ""}`;
   return [
     `  ${place}. ${name} ${version} (${when}): ${outcome}`,
-    `       saw ${message}, ${saw.headers.length} headers${body}`,
+    `       saw ${message}, ${counted(saw.headers.length, "header")}${body}`,
     ...changesText(changed).map((change) => `       changed ${change}`),
   ];
+}
+
+function counted(number: number, thing: string): string {
+  return `${number} ${thing}${number === 1 ? "" : "s"}`;
 }
 
 function changesText({ headers = {}, body, metadata, ...message }: MessageChanges): string[] {

@@ -132,7 +132,7 @@ test("prints what each policy saw and changed, and what upstream and client get"
        changed x-gone: removed
        changed metadata: moved
   5. loud v1.0.0 (request, after waiting for the body): passed
-       saw PUT /moved?page=2, 1 headers, body of 5 bytes
+       saw PUT /moved?page=2, 1 header, body of 5 bytes
        changed x-loud: 1
        changed x-loud: 2
        changed body: HELLO
@@ -201,7 +201,7 @@ describe("ends of an exchange", () => {
   1. deny v1.0.0 (request): denied
        saw GET /denied, 0 headers
   6. dress v1.0.0 (denial): passed
-       saw status 403, 1 headers
+       saw status 403, 1 header
        changed x-denied: true
   3. fail v1.0.0 (request): not reached
   4. move v1.0.0 (request): not reached

@@ -196,7 +196,7 @@ function countFitting(
   return fitting;
 }
 
-const UNITS = { string: "characters", array: "items", object: "members" } as const;
+const UNITS = { string: "character", array: "item", object: "member" } as const;
 
 function lengthOf(
   type: keyof typeof UNITS,
@@ -205,10 +205,11 @@ function lengthOf(
 ): Keyword {
   return (limit) => {
     if (typeof limit !== "number" || !Number.isInteger(limit) || limit < 0) return undefined;
+    const message = `must have ${words} ${limit} ${UNITS[type]}${limit === 1 ? "" : "s"}`;
     return (found, place, report) => {
       if (typeOf(found) !== type) return;
       const length = sizeOf(found as string | readonly unknown[] | JsonObject, report);
-      if (!fits(length, limit)) report.add(place, `must have ${words} ${limit} ${UNITS[type]}`);
+      if (!fits(length, limit)) report.add(place, message);
     };
   };
 }

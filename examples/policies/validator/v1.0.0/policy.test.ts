@@ -100,14 +100,14 @@ describe("the schema of the body", () => {
     [
       { items: { type: "boolean" }, minItems: 1, maxItems: 2 },
       ["[true]", "{}"],
-      { "[]": ["# must have at least 1 items"], "[true,1]": ["#/1 must be boolean"] },
+      { "[]": ["# must have at least 1 item"], "[true,1]": ["#/1 must be boolean"] },
     ],
     [
       { minLength: 2, maxLength: 3 },
       ['"ab"', '"😀😀😀"', '"\\ud800\\ud800"'],
       { '"😀"': ["# must have at least 2 characters"], '"abcd"': ["# must have at most 3 characters"] },
     ],
-    [{ minProperties: 1, maxProperties: 1 }, ['{"a":1}'], { "{}": ["# must have at least 1 members"] }],
+    [{ minProperties: 1, maxProperties: 1 }, ['{"a":1}'], { "{}": ["# must have at least 1 member"] }],
     [
       { exclusiveMinimum: 0, exclusiveMaximum: 10 },
       ["0.1", "9"],
