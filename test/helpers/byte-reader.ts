@@ -2,13 +2,17 @@ import type { Socket } from "node:net";
 
 /** Reads a socket piece by piece. One reader a socket, one read at a time. */
 export class ByteReader {
-  #buffer: Buffer = Buffer.alloc(0);
+  /** What came and is not yet joined to the buffer: joined at once, large bodies would be copied again and again. */
+  #arrived: Buffer[] = [];
+  #arrivedBytes = 0;
+  #joined: Buffer = Buffer.alloc(0);
   #ended = false;
   #wake: (() => void) | undefined;
 
   constructor(socket: Socket) {
     socket.on("data", (chunk: Buffer) => {
-      this.#buffer = this.#buffer.length === 0 ? chunk : Buffer.concat([this.#buffer, chunk]);
+      this.#arrived.push(chunk);
+      this.#arrivedBytes += chunk.length;
       this.#notify();
     });
     const end = () => {
@@ -34,7 +38,7 @@ export class ByteReader {
   }
 
   async readExactly(count: number): Promise<Buffer> {
-    while (this.#buffer.length < count) {
+    while (this.#joined.length + this.#arrivedBytes < count) {
       if (this.#ended) throw new Error(`Cannot read ${count} bytes: the stream ended`);
       await this.#more();
     }
@@ -56,9 +60,22 @@ export class ByteReader {
   }
 
   #take(count: number): Buffer {
-    const taken = this.#buffer.subarray(0, count);
-    this.#buffer = this.#buffer.subarray(count);
+    const buffer = this.#buffer;
+    const taken = buffer.subarray(0, count);
+    this.#joined = buffer.subarray(count);
     return taken;
+  }
+
+  get #buffer(): Buffer {
+    if (this.#arrived.length > 0) {
+      this.#joined =
+        this.#joined.length === 0 && this.#arrived.length === 1
+          ? this.#arrived[0]!
+          : Buffer.concat([this.#joined, ...this.#arrived]);
+      this.#arrived = [];
+      this.#arrivedBytes = 0;
+    }
+    return this.#joined;
   }
 
   #more(): Promise<void> {
