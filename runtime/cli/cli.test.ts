@@ -243,8 +243,79 @@ The answer to request headers asks Envoy for:
       request: 2,
       response: null,
       appliesToDenials: false,
+      requestBody: "none",
+      responseBody: "none",
+      onUnbufferable: "deny",
     });
+    expect(plan.buffering).toEqual({ request: null, response: null, bodyBytes: 10_485_760 });
     expect(out).not.toContain("topsecret");
+  });
+
+  describe("with bodies", () => {
+    const both = { onRequest: () => undefined, onResponse: () => undefined };
+    const registry = [
+      entryOf("plain", () => both),
+      entryOf("reads", () => both, "requiresRequestBody: buffered\nrequiresResponseBody: buffered\n"),
+      entryOf("raw", () => ({ onRequest: both.onRequest }), "requiresRequestBody: raw\n"),
+    ];
+    const args = async (): Promise<string[]> => {
+      await write(
+        "body-routes.yaml",
+        `routes:
+  - route: a
+    responseOrder: reversed
+    limits: { bodyBytes: 64KiB }
+    policies:
+      - { name: plain, version: v1 }
+      - { name: reads, version: v1 }
+      - { name: raw, version: v1, onUnbufferable: skip }
+      - { name: plain, version: v1 }
+`,
+      );
+      const path = await write("bodies.yaml", "routes: { path: body-routes.yaml }\n");
+      return ["explain", "--config", path, "--route", "a"];
+    };
+
+    test("FR-025: which step makes Envoy buffer, what waits for it, and what both answers ask for", async () => {
+      const { code, out } = await run(await args(), { registry });
+      expect(code).toBe(0);
+      expect(out).toBe(`Route "a": its policies decide
+  1. plain v1.0.0: runs on request headers (1st), response headers (3rd, after the body)
+  2. reads v1.0.0: runs on request headers and body (2nd), response headers and body (2nd); 501 or 502 where the body cannot be buffered
+  3. raw v1.0.0: runs on request headers and body as it came (3rd, after the body); left out where the body cannot be buffered
+  4. plain v1.0.0: runs on request headers (4th, after the body), response headers (1st)
+Response order: reversed
+Envoy is made to buffer, at most 64KiB of each:
+  the body of a request, where one follows its headers: read by step 2, step 3; step 2 is the first to stop for it
+  the body of a response, where one follows its headers: read by step 2
+The answer to the headers of a request with a body asks Envoy for:
+  request headers   SEND
+  request body      BUFFERED
+  request trailers  SEND
+  response headers  SEND
+  response body     NONE
+  response trailers SKIP
+The answer to the headers of a response with a body asks Envoy for:
+  request headers   SEND
+  request body      NONE
+  request trailers  SKIP
+  response headers  SEND
+  response body     BUFFERED
+  response trailers SEND
+`);
+    });
+
+    test("as JSON", async () => {
+      const { out } = await run([...(await args()), "--json"], { registry });
+      const { buffering, firstAnswer, steps } = JSON.parse(out);
+      expect(buffering).toMatchObject({
+        request: { step: 2, readBy: [2, 3], when: "body follows", answer: firstAnswer },
+        response: { step: 2, readBy: [2], when: "body follows", answer: { responseBody: "BUFFERED" } },
+        bodyBytes: 65_536,
+      });
+      expect(firstAnswer).toMatchObject({ requestBody: "BUFFERED", requestTrailers: "SEND" });
+      expect(steps[2]).toMatchObject({ requestBody: "raw", responseBody: "none", onUnbufferable: "skip" });
+    });
   });
 
   test("a route without policies passes", async () => {

@@ -1,6 +1,9 @@
 import { Command } from "commander";
 import type { EngineConfig } from "../config/engine-config.ts";
 import { loadEngineConfig } from "../config/load-engine-config.ts";
+import { formatSize } from "../config/quantity.ts";
+import type { AnswerModes } from "./answer-modes.ts";
+import type { BufferedBody, BufferingPlan } from "./buffering-plan.ts";
 import { type CliContext, EXIT, type Finish, paint, toJson } from "./cli-context.ts";
 import { loadRegistry } from "./load-registry.ts";
 import { printProblems, problemsText } from "./print-problems.ts";
@@ -37,17 +40,46 @@ async function explain({ config: path, route, json }: ExplainFlags, context: Cli
 function text(plan: RoutePlan, config: EngineConfig, style: { colours: boolean }): string {
   const title = paint(`Route ${JSON.stringify(plan.route)}`, "bold", style);
   const lines = [`${title}: ${outcome(plan, config)}`];
-  for (const step of plan.steps) lines.push(`  ${stepText(step)}`);
+  for (const step of plan.steps) lines.push(`  ${stepText(step, plan)}`);
   if (plan.steps.some((step) => step.response !== null)) {
     lines.push(`Response order: ${plan.responseOrder}`);
   }
-  if (plan.firstAnswer !== null) {
-    lines.push("The answer to request headers asks Envoy for:");
-    for (const [part, mode] of Object.entries(plan.firstAnswer)) {
-      lines.push(`  ${words(part).padEnd(18)}${mode}`);
-    }
-  }
+  lines.push(...bufferingText(plan.buffering), ...answersText(plan));
   return `${lines.join("\n")}\n${problemsText(plan.problems, style)}`;
+}
+
+function bufferingText(buffering: BufferingPlan | null): string[] {
+  if (buffering === null) return [];
+  const { request, response, bodyBytes } = buffering;
+  const line = (direction: string, body: BufferedBody | null): string[] => {
+    if (body === null) return [];
+    const readers = body.readBy.map((place) => `step ${place}`).join(", ");
+    const first = body.readBy.length === 1 ? "" : `; step ${body.step} is the first to stop for it`;
+    return [`  the body of a ${direction}, where one follows its headers: read by ${readers}${first}`];
+  };
+  const bodies = [...line("request", request), ...line("response", response)];
+  if (bodies.length === 0) return [];
+  return [`Envoy is made to buffer, at most ${formatSize(bodyBytes)} of each:`, ...bodies];
+}
+
+function answersText({ firstAnswer, buffering }: RoutePlan): string[] {
+  if (firstAnswer === null) return [];
+  const { request = null, response = null } = buffering ?? {};
+  const headers = request === null ? "request headers" : "the headers of a request with a body";
+  return [
+    `The answer to ${headers} asks Envoy for:`,
+    ...modesText(firstAnswer),
+    ...(response === null
+      ? []
+      : [
+          "The answer to the headers of a response with a body asks Envoy for:",
+          ...modesText(response.answer),
+        ]),
+  ];
+}
+
+function modesText(modes: AnswerModes): string[] {
+  return Object.entries(modes).map(([part, mode]) => `  ${words(part).padEnd(18)}${mode}`);
 }
 
 function outcome({ state }: RoutePlan, { onUnknownRoute }: EngineConfig): string {
@@ -65,15 +97,34 @@ function outcome({ state }: RoutePlan, { onUnknownRoute }: EngineConfig): string
   }
 }
 
-function stepText(step: StepPlan): string {
+function stepText(step: StepPlan, { steps, buffering }: RoutePlan): string {
   const head = `${step.place}. ${step.name} ${step.version}`;
   if (!step.enabled) return `${head}: skipped, "enabled" is false`;
   if (step.error !== undefined) return `${head}: refused, ${step.error}`;
   const phases = [];
-  if (step.request !== null) phases.push(`request headers (${ordinal(step.request)})`);
-  if (step.response !== null) phases.push(`response headers (${ordinal(step.response)})`);
+  for (const direction of ["request", "response"] as const) {
+    const turn = step[direction];
+    if (turn === null) continue;
+    const stop = steps.find(({ place }) => place === buffering?.[direction]?.step)?.[direction];
+    const waits = typeof stop === "number" && stop < turn ? ", after the body" : "";
+    phases.push(`${direction} headers${BODIES[step[`${direction}Body`]]} (${ordinal(turn)}${waits})`);
+  }
   if (step.appliesToDenials) phases.push("denials of the engine");
-  return `${head}: runs on ${phases.join(", ") || "nothing"}`;
+  const needsBody = step.requestBody !== "none" || step.responseBody !== "none";
+  return `${head}: runs on ${phases.join(", ") || "nothing"}${needsBody ? unbufferableText(step) : ""}`;
+}
+
+const BODIES: Readonly<Record<StepPlan["requestBody"], string>> = {
+  none: "",
+  buffered: " and body",
+  raw: " and body as it came",
+  streamed: " and streamed body",
+};
+
+function unbufferableText({ requestBody, responseBody, onUnbufferable }: StepPlan): string {
+  if (onUnbufferable === "skip") return "; left out where the body cannot be buffered";
+  const statuses = [...(requestBody === "none" ? [] : ["501"]), ...(responseBody === "none" ? [] : ["502"])];
+  return `; ${statuses.join(" or ")} where the body cannot be buffered`;
 }
 
 function ordinal(place: number): string {

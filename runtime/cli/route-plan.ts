@@ -1,11 +1,13 @@
 import type { EngineConfig } from "../config/engine-config.ts";
 import { type RoutesReport, validateRoutes } from "../config/validate-routes.ts";
 import type { Problem } from "../document/problem.ts";
-import { type ModeOverride, modeOverride } from "../kernel/body-mode.ts";
+import { modeOverride } from "../kernel/body-mode.ts";
 import { createLogger } from "../observability/log.ts";
 import { createInstance } from "../policy/create-instance.ts";
 import type { BodyRequirement } from "../policy/definition.ts";
 import type { PolicyRegistry } from "../policy/registry.ts";
+import { type AnswerModes, modesOf } from "./answer-modes.ts";
+import { type BufferingPlan, bufferingOf } from "./buffering-plan.ts";
 import type { CliContext } from "./cli-context.ts";
 
 /** What the engine does with the requests of a route. */
@@ -17,7 +19,9 @@ export interface RoutePlan {
   /** Every policy of the list, in its order. */
   readonly steps: readonly StepPlan[];
   /** What the answer to the headers of a request with a body asks Envoy to send; null where no policy is asked. */
-  readonly firstAnswer: FirstAnswer | null;
+  readonly firstAnswer: AnswerModes | null;
+  /** What can make Envoy hold a message until its body is there; null where no policy is asked. */
+  readonly buffering: BufferingPlan | null;
   readonly problems: readonly Problem[];
 }
 
@@ -35,22 +39,11 @@ export interface StepPlan {
   /** The bodies that Envoy buffers for it: in the request, and in the response. */
   readonly requestBody: BodyRequirement;
   readonly responseBody: BodyRequirement;
+  /** What happens where such a body cannot be buffered. */
+  readonly onUnbufferable: "deny" | "skip";
   /** Why nothing is known of its phases. */
   readonly error?: string;
 }
-
-/** By part of the exchange: `SEND` or `SKIP`, for bodies `NONE` or `BUFFERED`. */
-export type FirstAnswer = Readonly<
-  Record<
-    | "requestHeaders"
-    | "requestBody"
-    | "requestTrailers"
-    | "responseHeaders"
-    | "responseBody"
-    | "responseTrailers",
-    string
-  >
->;
 
 type PlannedPolicy = NonNullable<RoutesReport["routes"][number]["plan"]>["policies"][number];
 
@@ -65,7 +58,8 @@ export async function planOf(route: string, { config, registry, context }: PlanS
   const report = await validateRoutes(config.routes.path, { registry, config });
   const merged = report.routes.find((each) => each.route === route);
   const problems = problemsOf(route, report);
-  const nothing = { route, responseOrder: "listed", steps: [], firstAnswer: null, problems } as const;
+  const none = { responseOrder: "listed", steps: [], firstAnswer: null, buffering: null } as const;
+  const nothing = { route, problems, ...none };
   if (merged === undefined) return { ...nothing, state: problems.length > 0 ? "unavailable" : "unknown" };
   if (merged.plan === undefined) return { ...nothing, state: "unavailable" };
   const { resource, policies } = merged.plan;
@@ -76,10 +70,12 @@ export async function planOf(route: string, { config, registry, context }: PlanS
   const enabled = steps.some((step) => step.enabled);
   const state = broken ? "unavailable" : enabled ? "chain" : "empty";
   const wantsResponse = steps.some((step) => step.response !== null);
-  const requestBody = steps.some((step) => step.request !== null && step.requestBody !== "none");
-  const wants = { requestBody, response: wantsResponse, responseBody: false };
-  const firstAnswer = state === "chain" ? describe(modeOverride(wants)) : null;
-  return { ...nothing, state, responseOrder, steps, firstAnswer };
+  if (state !== "chain") return { ...nothing, state, responseOrder, steps };
+  const { bodyBytes = config.limits.bodyBytes } = resource.limits;
+  const buffering = bufferingOf(steps, { bodyBytes, wantsResponse });
+  const narrow = modeOverride({ requestBody: false, response: wantsResponse, responseBody: false });
+  const firstAnswer = buffering.request?.answer ?? modesOf(narrow);
+  return { ...nothing, state, responseOrder, steps, firstAnswer, buffering };
 }
 
 interface Phases {
@@ -138,6 +134,7 @@ function number(
       appliesToDenials,
       requestBody: phase.request ? requiresRequestBody : "none",
       responseBody: phase.response ? requiresResponseBody : "none",
+      onUnbufferable: reference.onUnbufferable ?? "deny",
       ...(phase.error === undefined ? {} : { error: phase.error }),
     };
   });
@@ -155,21 +152,4 @@ export function problemsOf(route: string, { problems, routes }: RoutesReport): P
 
 function pick({ file, pointer }: Problem): Pick<Problem, "file" | "pointer"> {
   return { file, pointer };
-}
-
-/** Names of Envoy's modes, by number. */
-const HEADER_MODES = ["DEFAULT", "SEND", "SKIP"];
-const BODY_MODES = ["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL"];
-
-function describe(mode: ModeOverride): FirstAnswer {
-  const header = (value: number | undefined): string => HEADER_MODES[value ?? 0] ?? "?";
-  const body = (value: number | undefined): string => BODY_MODES[value ?? 0] ?? "?";
-  return {
-    requestHeaders: header(mode.requestHeaderMode),
-    requestBody: body(mode.requestBodyMode),
-    requestTrailers: header(mode.requestTrailerMode),
-    responseHeaders: header(mode.responseHeaderMode),
-    responseBody: body(mode.responseBodyMode),
-    responseTrailers: header(mode.responseTrailerMode),
-  };
 }
