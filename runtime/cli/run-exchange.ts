@@ -87,11 +87,12 @@ export async function runExchange(settings: RunSettings): Promise<RunReport> {
 }
 
 function chainOf({ plan, config }: RunSettings, instances: readonly PolicyInstance[]): Chain {
-  const { route, responseOrder, metadata } = plan.resource;
+  const { route, responseOrder, metadata, limits } = plan.resource;
   const enabled = plan.policies.filter(({ reference }) => reference.enabled);
   return compileChain({
     route,
     responseOrder,
+    bodyBytes: limits.bodyBytes,
     steps: instances.map((instance, index) => ({
       instance,
       onUnbufferable: enabled[index]?.reference.onUnbufferable,
