@@ -1,7 +1,8 @@
 // A message of a file as JSON: `{ "method", "path", "headers", "body" }`, or `{ "status", "headers", "body" }`.
+import { parseJson } from "../chain/json.ts";
 import { decodeText } from "../config/read-text.ts";
 import { compileSchema } from "../document/schema.ts";
-import { parseYaml } from "../document/yaml-document.ts";
+import { parseYaml, type YamlDocument } from "../document/yaml-document.ts";
 import { type FileMessage, type MessageKind, problemAt, type Reading } from "./file-message.ts";
 
 const HEADER_VALUE = { type: "string", pattern: "^[^\\u0000-\\u0008\\u000a-\\u001f\\u007f]*$" };
@@ -45,7 +46,7 @@ interface JsonMessage {
   readonly body?: unknown;
 }
 
-/** YAML reads JSON, and knows where everything stands. */
+/** Where something is wrong, the reader of YAML says where it stands: JSON is YAML too. */
 export function readJsonMessage(
   bytes: Uint8Array,
   { file, kind }: { file: string; kind: MessageKind },
@@ -53,14 +54,25 @@ export function readJsonMessage(
   const decoded = decodeText(bytes);
   if ("reason" in decoded)
     return { problems: [problemAt(file, 1, `Cannot read the ${kind}: ${decoded.reason}`)] };
-  const document = parseYaml(decoded.text, file, { bytes: bytes.length });
-  const issues = compileSchema(SCHEMAS[kind]).schema!.check(document.value);
-  const problems = [
-    ...document.problems,
-    ...issues.map(({ pointer, message, hint, at }) => document.problem(pointer, message, { hint, at })),
-  ];
-  if (problems.length > 0) return { problems };
-  return { value: messageOf(document.value as JsonMessage) };
+  const located = (): YamlDocument => parseYaml(decoded.text, file, { bytes: bytes.length });
+  let message: unknown;
+  try {
+    message = parseJson(decoded.text);
+  } catch {
+    const { problems } = located();
+    return {
+      problems:
+        problems.length > 0 ? problems : [problemAt(file, 1, `Cannot read the ${kind}: it is not JSON`)],
+    };
+  }
+  const issues = compileSchema(SCHEMAS[kind]).schema!.check(message);
+  if (issues.length === 0) return { value: messageOf(message as JsonMessage) };
+  const document = located();
+  return {
+    problems: issues.map(({ pointer, message, hint, at }) =>
+      document.problem(pointer, message, { hint, at }),
+    ),
+  };
 }
 
 function messageOf(message: JsonMessage): FileMessage {

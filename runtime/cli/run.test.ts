@@ -288,6 +288,14 @@ describe("files with messages", () => {
     expect(report.clientResponse).toMatchObject({ status: 203, body: { text: "TEXT" } });
   });
 
+  test("edge: JSON as other programs write it, which is no YAML of people", async () => {
+    const request = { path: "/", headers: {}, body: { ["k".repeat(2000)]: "\ud800" } };
+    for (const text of [JSON.stringify(request, undefined, "\t"), `\n ${JSON.stringify(request)}`]) {
+      const report = JSON.parse((await run({ request: text, route: "open" }, "--json")).out);
+      expect(report.upstreamRequest.body.text).toBe(JSON.stringify(request.body));
+    }
+  });
+
   test("HTTP, with any bytes and a length of their own", async () => {
     const head = "POST /%C3%A9?\u00e9 HTTP/1.1\r\nx-a: \u00e9\r\n";
     const bytes = new Uint8Array([0, 10, 13, 255]);
@@ -336,6 +344,7 @@ describe("files with messages", () => {
     ["two lengths", "POST / HTTP/1.1\ncontent-length: 3\ncontent-length: 3\n\nabc", "it has 3 bytes"],
     ["a length that is none", "POST / HTTP/1.1\ncontent-length: x\n\n", "it has 0 bytes"],
     ["JSON that is broken", '{"path": "/"', "request:1:"],
+    ["JSON that is YAML only", "{path: /}", "it is not JSON"],
     ["JSON without path", "{}", "path"],
     ["JSON with unknown keys", '{"path": "/", "url": "/"}', 'Unknown key "url"'],
     ["JSON with a path that is none", '{"path": "orders"}', "/path"],

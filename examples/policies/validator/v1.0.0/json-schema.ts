@@ -83,6 +83,7 @@ const KEYWORDS: Readonly<Record<string, Keyword>> = {
     if (!isNames(value)) return undefined;
     return (found, place, report) => {
       if (!isObject(found)) return;
+      report.spend(value.length);
       for (const name of value) {
         if (!Object.hasOwn(found, name)) report.add({ parent: place, key: name }, "is missing");
       }
@@ -93,6 +94,7 @@ const KEYWORDS: Readonly<Record<string, Keyword>> = {
     const checks = Object.entries(value).map(([name, schema]) => [name, inner(schema, name)] as const);
     return (found, place, report) => {
       if (!isObject(found)) return;
+      report.spend(checks.length);
       for (const [name, check] of checks) {
         if (Object.hasOwn(found, name)) check(found[name], { parent: place, key: name }, report);
       }

@@ -229,6 +229,7 @@ describe("edge: what a client can send", () => {
   test("comes with another method, which is not checked", async () => {
     await using chain = await validator({ required: ["a"] });
     expect((await chain.request({ method: "GET" })).outcome).toBe("passed");
+    expect((await chain.request({ method: "post", body: {} })).answer?.status).toBe(400);
     await using deleting = await validator({ required: ["a"], methods: ["DELETE"] });
     expect((await deleting.request({ method: "DELETE", body: {} })).answer?.status).toBe(400);
     expect((await deleting.request({ method: "POST", body: {} })).outcome).toBe("passed");

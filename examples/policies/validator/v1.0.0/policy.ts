@@ -22,7 +22,8 @@ export const getPolicy: PolicyFactory<Params> = (_metadata, params) => {
   const refuseOthers = otherContentTypes === "refuse";
   return {
     onRequest(ctx): RequestResult {
-      if (!methods.includes(ctx.method)) return;
+      // Some upstreams take "post" for POST.
+      if (!methods.includes(ctx.method.toUpperCase())) return;
       if (!isJsonType(ctx.headers.get("content-type"))) {
         return refuseOthers
           ? problem(415, "The body has to be JSON, and to say so in its content-type")
