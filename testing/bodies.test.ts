@@ -79,7 +79,7 @@ describe("a body of a request", () => {
     expect([seen, response.json()]).toEqual([[null, null], { also: "unseen" }]);
   });
 
-  test("FR-023: shows what policies made of it, with its length, in list order", async () => {
+  test("FR-020: shows what policies made of it, with its length, in list order", async () => {
     const add =
       (text: string) =>
       (ctx: RequestContext): { body: string; setHeaders: Record<string, string> } => ({
@@ -107,7 +107,7 @@ describe("a body of a request", () => {
     expect((await emptied.request({ body: "abc" })).body).toEqual(new Uint8Array(0));
   });
 
-  test("FR-025: content-encoding is respected: decoded for buffered, as it came for raw", async () => {
+  test("content-encoding is respected: decoded for buffered, as it came for raw", async () => {
     const coded = new Uint8Array(gzipSync("plain"));
     const headers = { "content-encoding": "gzip" };
     for (const [need, length] of [
@@ -160,7 +160,7 @@ describe("a body of a request", () => {
 describe("a body of a response", () => {
   const shout: Policy = { onResponse: (ctx) => ({ body: ctx.text()?.toUpperCase() ?? null }) };
 
-  test("shows what policies made of it", async () => {
+  test("FR-023: shows what policies made of it", async () => {
     await using chain = await chainOf([["buffered", shout]]);
     const response = await (await chain.request()).response({ body: { a: "b" } });
     expect(response.json()).toEqual({ A: "B" });

@@ -66,6 +66,7 @@ const ROUTES = `routes:
       - { name: loud, version: v1 }
       - { name: dress, version: v1 }
   - { route: open, policies: [] }
+  - { route: small, limits: { bodyBytes: 1KiB }, policies: [{ name: loud, version: v1 }] }
   - { route: skipping, policies: [{ name: loud, version: v1, onUnbufferable: skip }] }
   - { route: unmade, policies: [{ name: unmade, version: v1 }] }
   - { route: wrong, policies: [{ name: lowd, version: v1 }] }
@@ -78,7 +79,7 @@ beforeAll(async () => {
   await write("routes.yaml", ROUTES);
   config = await write(
     "policy-engine.yaml",
-    "routes: { path: routes.yaml }\nextProc: { messageTimeout: 50ms }\nlimits: { bodyBytes: 1KiB }\n",
+    "routes: { path: routes.yaml }\nextProc: { messageTimeout: 50ms }\nlimits: { bodyBytes: 2KiB }\n",
   );
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -236,9 +237,11 @@ The client gets:
   });
 
   test("a body that is too large, or cannot be buffered, is refused as the engine does", async () => {
-    const large = await run({ request: `POST / HTTP/1.1\n\n${"x".repeat(1025)}` });
+    const large = await run({ request: `POST / HTTP/1.1\n\n${"x".repeat(2049)}` });
     expect([large.code, large.out]).toEqual([1, expect.stringContaining("failed, body_too_large")]);
     expect(large.out).toContain("4. move v1.0.0 (request): passed");
+    const small = await run({ request: `POST / HTTP/1.1\n\n${"x".repeat(1025)}`, route: "small" });
+    expect([small.code, small.out]).toEqual([1, expect.stringContaining("failed, body_too_large")]);
     const grpc = "POST / HTTP/1.1\ncontent-type: application/grpc\n\nx";
     expect((await run({ request: grpc })).out).toContain("failed, body_unbufferable");
     const { code, out } = await run({ request: grpc, route: "skipping" });

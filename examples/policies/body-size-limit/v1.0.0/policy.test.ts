@@ -7,7 +7,7 @@ function bodySizeLimit(params: unknown): Promise<TestChain> {
   return testPolicy(policy, { definition: import.meta.url, params });
 }
 
-describe("FR-023: limits", () => {
+describe("edge: body size limits:", () => {
   const sizes: [size: unknown, bytes: number][] = [
     [0, 0],
     [10, 10],

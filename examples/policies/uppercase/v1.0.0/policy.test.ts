@@ -7,7 +7,7 @@ function uppercase(params: unknown = {}): Promise<TestChain> {
   return testPolicy(policy, { definition: import.meta.url, params });
 }
 
-describe("FR-023: writes JSON string values in upper case", () => {
+describe("FR-020, FR-023: writes JSON string values in upper case", () => {
   const bodies: [json: string, expected: string][] = [
     ['{"name":"ann"}', '{"name":"ANN"}'],
     ['{"a":{"b":["c",{"d":"e"}]},"f":null}', '{"a":{"b":["C",{"d":"E"}]},"f":null}'],
