@@ -56,10 +56,14 @@ export class MessageBody {
     return this.#decoded;
   }
 
-  /** What a step that asked for it reads; null when it did not ask, or the body is not there. */
+  /**
+   * What a step that asked for it reads; null when it did not ask, or the body is not there. Null too where a step
+   * looks again at one that another has coded anew since: coded bytes must not pass for the plain ones.
+   */
   read(need: BodyNeed): Uint8Array | null {
     if (need === "none" || this.#content === undefined) return null;
-    return need === "raw" ? this.#content : (this.#decoded ?? this.#content);
+    if (need === "raw" || this.#content.length === 0) return this.#content;
+    return this.decoded ? (this.#decoded ?? this.#content) : null;
   }
 
   text(need: BodyNeed): string | null {

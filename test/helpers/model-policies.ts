@@ -22,7 +22,7 @@ export function toPolicies(steps: readonly ModelStep[], ran: string[]): TestStep
       }),
       ...(response && {
         onResponse: (ctx) => {
-          ran.push(ctx.denied ? `d${place}` : `s${place}${shown(ctx)}`);
+          ran.push(ctx.denied ? `d${place}` : `s${place}${shown(ctx)}${shown(ctx.request, "[]")}`);
           return perform(response, ctx);
         },
       }),
@@ -40,8 +40,8 @@ export function toPolicies(steps: readonly ModelStep[], ran: string[]): TestStep
 type Context = RequestContext | ResponseContext;
 type Result = ReturnType<typeof respond> | (RequestChanges & ResponseChanges) | undefined;
 
-function shown({ body }: Context): string {
-  return body === null ? "" : `(${Buffer.from(body).toString("latin1")})`;
+function shown({ body }: { readonly body: Uint8Array | null }, [open, close] = "()"): string {
+  return body === null ? "" : `${open}${Buffer.from(body).toString("latin1")}${close}`;
 }
 
 function perform({ act, async }: ModelHook, context: Context): Result | Promise<Result> {

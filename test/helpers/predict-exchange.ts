@@ -57,7 +57,9 @@ export function predict(steps: readonly ModelStep[], exchange: ModelExchange): T
       if (typeof obstacle === "object") return obstacle;
       if (side === response) passed.add(place);
       if (obstacle === "skip") continue;
-      ran.push(`${side === request ? "q" : "s"}${place}${side.shown(hook.need)}`);
+      const note = side === request ? "q" : "s";
+      const again = side === request ? "" : request.shownAgain(step.request?.need ?? "none");
+      ran.push(`${note}${place}${side.shown(hook.need)}${again}`);
       const refusal = side.perform(hook);
       if (refusal !== undefined) return refusal;
     }
@@ -183,6 +185,14 @@ class Side {
   /** What a hook that asked for the body reads, as part of its note. */
   shown(need: string): string {
     return need === "none" ? "" : `(${this.#read(need)})`;
+  }
+
+  /** What a response hook reads of the request's body, if the policy asked for it; coded, it is none. */
+  shownAgain(need: string): string {
+    if (need === "none" || !this.#isThere) return "";
+    const isCoded = this.#coding !== undefined && this.#content !== "" && !this.#isDecoded;
+    if (need === "buffered" && isCoded) return "";
+    return `[${this.#read(need)}]`;
   }
 
   #read(need: string): string {
