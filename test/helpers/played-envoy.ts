@@ -3,7 +3,8 @@
 import type { CommonResponse } from "../../runtime/gen/envoy/service/ext_proc/v3/external_processor_pb.ts";
 import type { Base, Direction, Lines, ModelExchange, ModelMessage, Shape } from "./exchange-model.ts";
 import { type DrivenStream, type HeaderPairs, settle } from "./kernel.ts";
-import { dropLines, type Refusal, type Sent } from "./predict-exchange.ts";
+import { dropLines } from "./model-lines.ts";
+import type { Refusal, Sent } from "./model-side.ts";
 import type { Random } from "./random.ts";
 
 const BODY_MODES = { NONE: 0, STREAMED: 1, BUFFERED: 2 } as const;

@@ -1,18 +1,7 @@
 // A simple model of what a chain does with an exchange. It knows nothing of the kernel: lists, loops, and the
 // rules of the order of execution. That Envoy sends a message in parts is no part of it, but where the rules say so.
-import {
-  type Act,
-  type Direction,
-  type Lines,
-  type ModelExchange,
-  type ModelHook,
-  type ModelMessage,
-  type ModelStep,
-  PACKED,
-} from "./exchange-model.ts";
-
-/** A body that the engine writes. */
-export const UNKNOWN = "unknown";
+import type { ModelExchange, ModelMessage, ModelStep } from "./exchange-model.ts";
+import { ModelSide, type Refusal, type Sent, UNKNOWN } from "./model-side.ts";
 
 /** What is to be seen from outside after an exchange. */
 export interface Trace {
@@ -25,30 +14,18 @@ export interface Trace {
   response: Sent;
 }
 
-export interface Refusal {
-  status: number;
-  readonly reason: string;
-}
-
-export interface Sent {
-  lines: Lines;
-  body: string;
-  /** The path of a request, the status of a response. */
-  start: string;
-}
-
 /** What the model says of an exchange whose messages all come in order. */
 export function predict(steps: readonly ModelStep[], exchange: ModelExchange): Trace {
   const memory = { left: exchange.bodyMemory };
-  const request = new Side("request", exchange, memory);
-  const response = new Side("response", exchange, memory);
+  const request = new ModelSide("request", exchange, memory);
+  const response = new ModelSide("response", exchange, memory);
   const ran: string[] = [];
   const order = steps.map((_, place) => place);
   const responseOrder = exchange.reversed ? [...order].reverse() : order;
   /** Steps of the response that had their turn. */
   const passed = new Set<number>();
 
-  const walk = (side: Side, places: readonly number[]): Refusal | undefined => {
+  const walk = (side: ModelSide, places: readonly number[]): Refusal | undefined => {
     for (const place of places) {
       const step = steps[place]!;
       const hook = step[side.direction];
@@ -75,7 +52,11 @@ export function predict(steps: readonly ModelStep[], exchange: ModelExchange): T
   }
   if (denied === undefined) return { ran, denied, request: request.sent(), response: response.sent() };
 
-  const answer = new Side("response", { ...exchange, status: denied.status, response: OWN_ANSWER }, memory);
+  const answer = new ModelSide(
+    "response",
+    { ...exchange, status: denied.status, response: OWN_ANSWER },
+    memory,
+  );
   for (const place of responseOrder) {
     const { response: hook, appliesToDenials } = steps[place]!;
     if (hook === undefined || !appliesToDenials || passed.has(place)) continue;
@@ -87,224 +68,3 @@ export function predict(steps: readonly ModelStep[], exchange: ModelExchange): T
 
 /** Made by the engine: what stands in it is not the model's affair. */
 const OWN_ANSWER: ModelMessage = { lines: [], shape: "data", content: UNKNOWN, unbufferable: false };
-
-const STATUS: Readonly<Record<string, Readonly<Record<Direction, number>>>> = {
-  policy_failed: { request: 500, response: 500 },
-  unsupported_body_mode: { request: 500, response: 500 },
-  body_too_large: { request: 413, response: 502 },
-  body_memory_exhausted: { request: 503, response: 502 },
-  body_unbufferable: { request: 501, response: 502 },
-  change_too_late: { request: 400, response: 502 },
-};
-
-/** One message as policies leave it. */
-class Side {
-  readonly direction: Direction;
-  readonly #exchange: ModelExchange;
-  readonly #memory: { left: number };
-  readonly #received: ModelMessage;
-  readonly #lines: Lines;
-  #start: string;
-  #content: string;
-  #coding: string | undefined;
-  /** Whether policies may look at the body. */
-  #isThere = false;
-  #isReplaced = false;
-  #isDecoded = false;
-  #taken = 0;
-  /** Where trailers came in the place of the body: what Envoy has sent on by then. */
-  #gone: string | undefined;
-
-  constructor(direction: Direction, exchange: ModelExchange, memory: { left: number }) {
-    this.direction = direction;
-    this.#exchange = exchange;
-    this.#memory = memory;
-    this.#received = exchange[direction];
-    this.#lines = [...this.#received.lines];
-    this.#content = this.#received.content;
-    this.#start = direction === "request" ? "/" : String(exchange.status);
-  }
-
-  /** Sees to it that a step has the body it needs. */
-  provide(need: string, onUnbufferable: "deny" | "skip"): Refusal | "skip" | undefined {
-    if (need === "none") return undefined;
-    if (!this.#isThere) {
-      const obstacle = this.#receive(onUnbufferable);
-      if (obstacle !== undefined) return obstacle;
-    }
-    return need === "raw" || this.#isDecoded ? undefined : this.#decode();
-  }
-
-  #receive(onUnbufferable: "deny" | "skip"): Refusal | "skip" | undefined {
-    const { shape, content, unbufferable } = this.#received;
-    const { base, bodyBytes } = this.#exchange;
-    if (shape === "nothing" || this.#isBodiless) {
-      this.#isThere = true;
-      this.#isReplaced = shape !== "nothing";
-      this.#content = "";
-      return undefined;
-    }
-    if (unbufferable) return onUnbufferable === "skip" ? "skip" : this.refuse("body_unbufferable");
-    if (Number(this.#header("content-length") ?? 0) > bodyBytes) return this.refuse("body_too_large");
-    // Streamed, the headers might be gone before the body is there.
-    if (base === "streamed") return this.refuse("unsupported_body_mode");
-    if (shape === "trailers") this.#gone = this.#told();
-    // Of a body that trailers follow nobody says that it is whole.
-    if (base === "unknown" && shape === "data and trailers") return this.refuse("unsupported_body_mode");
-    if (content.length > bodyBytes) return this.refuse("body_too_large");
-    if (!this.#take(content.length)) return this.refuse("body_memory_exhausted");
-    this.#isThere = true;
-    this.#coding = this.#header("content-encoding");
-    return undefined;
-  }
-
-  #decode(): Refusal | undefined {
-    const decoded = this.#readable();
-    if (decoded === "broken") return this.refuse("policy_failed");
-    if (decoded === "large") return this.refuse("body_too_large");
-    const isOther = this.#coding === "gzip" && this.#content !== "";
-    if (isOther && !this.#take(decoded.text.length)) return this.refuse("body_memory_exhausted");
-    this.#isDecoded = true;
-    return undefined;
-  }
-
-  #readable(): { text: string } | "broken" | "large" {
-    const { bodyBytes } = this.#exchange;
-    const content = this.#content;
-    if (this.#coding === undefined || content === "") return { text: content };
-    if (this.#coding === "identity") return content.length > bodyBytes ? "large" : { text: content };
-    if (this.#coding !== "gzip") return "broken";
-    for (const [packed, text] of PACKED) {
-      if (!content.startsWith(packed)) continue;
-      if (content !== packed) return "broken";
-      return text.length > bodyBytes ? "large" : { text };
-    }
-    return "broken";
-  }
-
-  /** What a hook that asked for the body reads, as part of its note. */
-  shown(need: string): string {
-    return need === "none" ? "" : `(${this.#read(need)})`;
-  }
-
-  /** What a response hook reads of the request's body, if the policy asked for it; coded, it is none. */
-  shownAgain(need: string): string {
-    if (need === "none" || !this.#isThere) return "";
-    const isCoded = this.#coding !== undefined && this.#content !== "" && !this.#isDecoded;
-    if (need === "buffered" && isCoded) return "";
-    return `[${this.#read(need)}]`;
-  }
-
-  #read(need: string): string {
-    if (need === "raw") return this.#content;
-    const readable = this.#readable();
-    return typeof readable === "object" ? readable.text : "";
-  }
-
-  /** Does what a hook does; a refusal has changed nothing. */
-  perform({ act, need }: ModelHook): Refusal | undefined {
-    switch (act.kind) {
-      case "nothing":
-        return undefined;
-      case "throw":
-        return this.refuse("policy_failed");
-      case "deny":
-        return { status: act.status, reason: "denied" };
-      case "path":
-        this.#start = act.value;
-        return undefined;
-      case "status":
-        if (this.#start === "101") return this.refuse("policy_failed");
-        this.#start = String(act.value);
-        return undefined;
-      case "body":
-        return this.#performBody(act, need);
-      default:
-        applyAct(act, this.#lines);
-        return undefined;
-    }
-  }
-
-  #performBody(act: Extract<Act, { kind: "body" }>, need: string): Refusal | undefined {
-    if (need === "none" || this.#received.unbufferable) return this.refuse("policy_failed");
-    if (this.#isBodiless) return undefined;
-    // Nothing in the place of nothing.
-    if (act.how === "clear" && this.#content === "" && !this.#isReplaced) return undefined;
-    if (act.how === "append") {
-      this.#content = this.#content === UNKNOWN ? UNKNOWN : this.#read(need) + act.value;
-    } else {
-      this.#content = act.how === "clear" ? "" : act.value;
-    }
-    this.#isReplaced = true;
-    this.#isDecoded = false;
-    if (need === "buffered") {
-      this.#coding = undefined;
-      dropLines(this.#lines, "content-encoding");
-    }
-    return undefined;
-  }
-
-  /** Whether there are changes that Envoy cannot make any more. */
-  isTooLate(): boolean {
-    return this.#gone !== undefined && (this.#isReplaced || this.#gone !== this.#told());
-  }
-
-  refuse(reason: string): Refusal {
-    return { status: STATUS[reason]![this.direction], reason };
-  }
-
-  giveBack(): void {
-    this.#memory.left += this.#taken;
-    this.#taken = 0;
-  }
-
-  sent(): Sent {
-    return {
-      lines: this.#lines.filter(([name]) => name !== "content-length"),
-      body: this.#isBodiless ? "" : this.#content,
-      start: this.#start,
-    };
-  }
-
-  #take(bytes: number): boolean {
-    if (bytes > this.#memory.left) return false;
-    this.#memory.left -= bytes;
-    this.#taken += bytes;
-    return true;
-  }
-
-  #header(name: string): string | undefined {
-    return this.#lines.find(([key]) => key === name)?.[1];
-  }
-
-  #told(): string {
-    return JSON.stringify([this.#start, grouped(this.#lines)]);
-  }
-
-  get #isBodiless(): boolean {
-    if (this.direction === "request") return false;
-    return this.#exchange.method === "HEAD" || this.#start === "204" || this.#start === "304";
-  }
-}
-
-/** The model's own reading of the four ways to change a header. */
-export function applyAct(act: Act, lines: Lines): void {
-  if (!("header" in act)) return;
-  const { kind, header, value } = act;
-  if (kind === "absent" && lines.some(([name]) => name === header)) return;
-  if (kind === "set" || kind === "remove") dropLines(lines, header);
-  if (kind !== "remove") lines.push([header, value]);
-}
-
-export function dropLines(lines: Lines, header: string): void {
-  for (let at = lines.length - 1; at >= 0; at--) if (lines[at]![0] === header) lines.splice(at, 1);
-}
-
-/** The order of lines matters within a name only. */
-export function grouped(lines: Lines): Record<string, string[]> {
-  const groups: Record<string, string[]> = {};
-  for (const [name, value] of [...lines].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))) {
-    groups[name] = [...(groups[name] ?? []), value];
-  }
-  return groups;
-}

@@ -10,14 +10,16 @@ import {
   randomSteps,
 } from "../helpers/exchange-model.ts";
 import { KernelDriver, testChain } from "../helpers/kernel.ts";
+import { grouped } from "../helpers/model-lines.ts";
 import { toPolicies } from "../helpers/model-policies.ts";
+import { type Sent, UNKNOWN } from "../helpers/model-side.ts";
 import { PlayedEnvoy } from "../helpers/played-envoy.ts";
-import { grouped, predict, type Sent, type Trace, UNKNOWN } from "../helpers/predict-exchange.ts";
+import { predict, type Trace } from "../helpers/predict-exchange.ts";
 import { Random } from "../helpers/random.ts";
 import { UnrulyEnvoy } from "../helpers/unruly-envoy.ts";
 
-const EXCHANGES = Number(process.env["MODEL_EXCHANGES"] ?? 4000);
-const SEED = Number(process.env["MODEL_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+const EXCHANGES = Number(process.env.MODEL_EXCHANGES ?? 4000);
+const SEED = Number(process.env.MODEL_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 test(`FR-004, FR-020, FR-028: ${EXCHANGES} random legal exchanges run as the model says (MODEL_SEED=${SEED})`, async () => {
   const random = new Random(SEED);
