@@ -1,4 +1,4 @@
-import type { Policy } from "@policy-engine/sdk";
+import type { Policy, RequestContext, ResponseContext } from "@policy-engine/sdk";
 import type { EngineLogger } from "../observability/log.ts";
 import type { Counter, Histogram } from "../observability/metrics.ts";
 import type { BodyNeed } from "./message-body.ts";
@@ -15,8 +15,23 @@ export interface Step {
   readonly responseBody: BodyNeed;
   /** What to do where its body cannot be buffered: refuse the exchange, or leave the step out. */
   readonly onUnbufferable: "deny" | "skip";
+  /** Undefined: it always runs. */
+  readonly condition: StepCondition | undefined;
+  readonly conditionError: "skip" | "deny";
   readonly log: EngineLogger;
   readonly metrics: StepMetrics;
+}
+
+/** Decides whether a step runs. One that reads the response decides in the response phase, others in the first. */
+export interface StepCondition {
+  readonly source: string;
+  readonly reads: {
+    readonly requestBody: boolean;
+    readonly response: boolean;
+    readonly responseBody: boolean;
+  };
+  /** @throws If it cannot be evaluated. */
+  evaluate(context: RequestContext | ResponseContext): boolean;
 }
 
 /** The counters of a step, looked up once. */

@@ -1,7 +1,7 @@
 import type { EngineMetrics } from "../observability/engine-metrics.ts";
 import type { BodyRequirement } from "../policy/definition.ts";
 import type { PolicyInstance } from "../policy/instance.ts";
-import type { Chain, Step } from "./chain.ts";
+import type { Chain, Step, StepCondition } from "./chain.ts";
 import type { BodyNeed } from "./message-body.ts";
 
 /** What a chain is made of. */
@@ -22,6 +22,9 @@ export interface StepSettings {
   readonly instance: PolicyInstance;
   /** Default: deny. */
   readonly onUnbufferable?: "deny" | "skip" | undefined;
+  readonly condition?: StepCondition | undefined;
+  /** Default: the definition's. */
+  readonly conditionError?: "skip" | "deny" | undefined;
 }
 
 /** Does once, when the configuration changes, whatever the executor would else do for every request. */
@@ -35,13 +38,19 @@ export function compileChain(settings: ChainSettings): Chain {
     metadata: new Map(Object.entries(metadata)),
     bodyBytes,
     steps,
-    request: steps.filter((step) => step.policy.onRequest !== undefined),
+    request: steps.filter(hasRequestStep),
     response,
   };
 }
 
+/** A condition that reads the response leaves its policy the response phase only. */
+function hasRequestStep({ policy, condition }: Step): boolean {
+  if (condition?.reads.response === true) return false;
+  return policy.onRequest !== undefined || condition?.reads.requestBody === true;
+}
+
 function compileStep(
-  { instance, onUnbufferable = "deny" }: StepSettings,
+  { instance, onUnbufferable = "deny", condition, conditionError }: StepSettings,
   { index, metrics }: { index: number; metrics: EngineMetrics },
 ): Step {
   const { definition, policy, log } = instance;
@@ -56,6 +65,8 @@ function compileStep(
     requestBody: needOf(requiresRequestBody),
     responseBody: needOf(requiresResponseBody),
     onUnbufferable,
+    condition,
+    conditionError: conditionError ?? definition.conditionError,
     log,
     metrics: {
       passed: metrics.executions(label, "passed"),

@@ -94,8 +94,9 @@ abstract class MessageContext extends HookContext {
 export class RequestHookContext extends MessageContext implements RequestContext {
   readonly #request: RequestMessage;
 
-  constructor(facts: ExchangeFacts, step: Step, request: RequestMessage) {
-    super(facts, step, { of: request.body, need: step.requestBody });
+  /** `need` is the step's, unless something else looks at the body on its behalf. */
+  constructor(facts: ExchangeFacts, step: Step, request: RequestMessage, need: BodyNeed = step.requestBody) {
+    super(facts, step, { of: request.body, need });
     this.#request = request;
   }
 
@@ -158,8 +159,9 @@ export class ResponseHookContext extends MessageContext implements ResponseConte
     facts: ExchangeFacts,
     step: Step,
     messages: { request: RequestMessage; response: ResponseMessage; denied: boolean },
+    need: BodyNeed = step.responseBody,
   ) {
-    super(facts, step, { of: messages.response.body, need: step.responseBody });
+    super(facts, step, { of: messages.response.body, need });
     this.request = new RequestHookContext(facts, step, messages.request);
     this.#response = messages.response;
     this.denied = messages.denied;

@@ -8,6 +8,8 @@ import { isBodiless, ResponseMessage } from "./messages.ts";
 export type ReasonCode =
   /** A policy threw, rejected or returned nonsense. */
   | "policy_failed"
+  /** The condition of a policy could not be evaluated, and its `conditionError` is `deny`. */
+  | "condition_failed"
   /** No configuration has been applied yet. */
   | "not_ready"
   /** The route is configured, but has never been valid. */

@@ -1,6 +1,6 @@
 // One HTTP exchange on its way through its chain: request steps in list order, response steps in response order,
 // each direction with a cursor. At a step that needs a body which is not there yet the direction is suspended, and
-// goes on from the same step when the body has come. A hook that is synchronous stays so: a promise is made only
+// goes on from the same step when the body has come. A step whose condition is false is left out. A hook that is synchronous stays so: a promise is made only
 // where a hook returned one.
 import {
   isImmediateResponse,
@@ -9,12 +9,19 @@ import {
   type ResponseResult,
 } from "@policy-engine/sdk";
 import type { EngineLogger } from "../observability/log.ts";
-import { BodyMemory } from "./body-memory.ts";
-import type { Chain, Step } from "./chain.ts";
+import type { Chain, Step, StepCondition } from "./chain.ts";
 import { applyRequestChanges, applyResponseChanges } from "./changes.ts";
-import { ContentCodingError, type ContentLimits, DEFAULT_MAX_RATIO } from "./content-coding.ts";
 import { EndHookContext, type ExchangeFacts, RequestHookContext, ResponseHookContext } from "./contexts.ts";
 import { type Denial, denialOf, engineDenial, newErrorId, type ReasonCode } from "./denial.ts";
+import {
+  BODY_STATUS,
+  type BodyReason,
+  type BodySettings,
+  DEFAULT_BODIES,
+  type Direction,
+  ExchangeBodies,
+} from "./exchange-bodies.ts";
+import type { BodyNeed } from "./message-body.ts";
 import {
   type DynamicMetadata,
   type ReceivedRequest,
@@ -36,17 +43,10 @@ export interface ExchangeSettings {
   readonly log: EngineLogger;
 }
 
-/** Bounds for the bodies of an exchange. */
-export interface BodySettings {
-  /** For one body, as it came and decoded. */
-  readonly limits: ContentLimits;
-  /** Shared by all exchanges. */
-  readonly memory: BodyMemory;
-}
-
 /** What a hook runs for: the two phases, or a denial of ours that a response hook may dress. */
 type Phase = "request" | "response" | "denial";
-type Direction = "request" | "response";
+/** Whether a step runs now, waits for its body, is left out, or cannot run: then there is a denial. */
+type Admission = "run" | "suspend" | "skip" | "stop";
 type HookContext = RequestHookContext | ResponseHookContext;
 type HookResult = RequestResult | ResponseResult;
 
@@ -62,12 +62,10 @@ export class Exchange implements ExchangeFacts {
   metadata: ReadonlyMap<string, unknown>;
   /** What policies want Envoy to keep, without a prototype as its keys are the policies'. */
   readonly dynamicMetadata: DynamicMetadata = Object.create(null);
-  /** Where the next step waits for a body. */
-  readonly suspended: Record<Direction, boolean> = { request: false, response: false };
   readonly #log: EngineLogger;
-  readonly #bodies: BodySettings;
-  /** Bytes taken of the memory for bodies. */
-  readonly #taken: Record<Direction, number> = { request: 0, response: 0 };
+  readonly #bodies: ExchangeBodies;
+  /** What conditions came to, for the phases and denials that follow. */
+  #pinned: Map<Step, boolean> | undefined;
   #requestCursor = 0;
   #responseCursor = 0;
   /** The walk of hooks over a denial, while it waits. */
@@ -82,7 +80,7 @@ export class Exchange implements ExchangeFacts {
 
   constructor({ chain, request, bodies = DEFAULT_BODIES, log }: ExchangeSettings) {
     this.chain = chain;
-    this.#bodies = bodies;
+    this.#bodies = new ExchangeBodies(bodies, chain.bodyBytes);
     this.route = chain.route;
     this.request = new RequestMessage(request);
     this.metadata = chain.metadata;
@@ -96,6 +94,11 @@ export class Exchange implements ExchangeFacts {
       this.#requestId = given !== undefined && REQUEST_ID.test(given) ? given : crypto.randomUUID();
     }
     return this.#requestId;
+  }
+
+  /** Where the next step waits for a body. */
+  get suspended(): Readonly<Record<Direction, boolean>> {
+    return this.#bodies.suspended;
   }
 
   /** Whether every request step has run. */
@@ -117,11 +120,14 @@ export class Exchange implements ExchangeFacts {
     const { request: steps } = this.chain;
     while (this.#requestCursor < steps.length && this.#goesOn()) {
       const step = steps[this.#requestCursor]!;
-      const readiness = this.#prepare(step, "request");
-      if (readiness === "suspend") return undefined;
-      const runs = readiness === "run" && step.policy.onRequest !== undefined;
-      if (readiness === "skip" || (readiness === "run" && !runs)) this.#requestCursor++;
-      if (!runs) continue;
+      const admission = this.#admit(step, "request");
+      if (admission === "suspend") return undefined;
+      if (admission === "stop") break;
+      // A step whose condition looks at the request's body may have nothing else to do here.
+      if (admission === "skip" || step.policy.onRequest === undefined) {
+        this.#requestCursor++;
+        continue;
+      }
       const pending = this.#runHook(step, "request", new RequestHookContext(this, step, this.request));
       if (pending !== undefined) return pending.then(() => this.runRequest());
     }
@@ -140,17 +146,18 @@ export class Exchange implements ExchangeFacts {
    */
   resume(direction: Direction, content: Uint8Array): void | Promise<void> {
     const message = direction === "request" ? this.request : this.response!;
-    this.suspended[direction] = false;
-    if (content.length > this.#maxBytes) return this.#refuseBody(direction, "body_too_large");
-    if (!this.#take(direction, content.length)) return this.#refuseBody(direction, "body_memory_exhausted");
-    message.body.arrive(content, message.headers.get("content-encoding"));
+    const reason = this.#bodies.arrive(direction, message, content);
+    if (reason !== undefined) return this.refuseBody(direction, reason);
     return direction === "request" ? this.runRequest() : this.#continueResponse(this.response!);
   }
 
   /** Whether this is content of a message that was said to have none, which a step has looked at as empty. */
   wasUnannounced(direction: Direction, content: Uint8Array): boolean {
     const need = direction === "request" ? "requestBody" : "responseBody";
-    if (content.length === 0 || this.chain[direction].every((step) => step[need] === "none")) return false;
+    const looked = this.chain[direction].some(
+      (step) => step[need] !== "none" || step.condition?.reads[need] === true,
+    );
+    if (content.length === 0 || !looked) return false;
     return !(direction === "request" ? this.request : this.response!).hasBody;
   }
 
@@ -164,27 +171,29 @@ export class Exchange implements ExchangeFacts {
   requestSent(): void {
     if (this.chain.response.some((step) => step.requestBody !== "none")) return;
     this.request.body.drop();
-    this.#giveBack("request");
+    this.#bodies.release("request");
   }
 
   /** Ends the chain by a fault that is not a policy's; a denial that was there before stands. */
   refuse(status: number, reason: ReasonCode, message: string): void | Promise<void> {
     const errorId = newErrorId();
     this.#log.error(message, { request_id: this.requestId, route: this.route, reason, error_id: errorId });
-    return this.#deny(engineDenial(status, reason, { errorId }));
+    this.denial ??= engineDenial(status, reason, { errorId });
+    return this.#runOnDenial();
   }
 
   /** Ends the chain for what the client or the upstream did about a body; it can do so often, so no error is logged. */
   refuseBody(direction: Direction, reason: BodyReason): void | Promise<void> {
-    return this.#refuseBody(direction, reason);
+    this.#noteRefusal(direction, reason);
+    return this.#runOnDenial();
   }
 
   /** Ends the exchange: after the last answer, or because Envoy went away. Only the first call counts. */
   end(how: "answered" | "cancelled"): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#giveBack("request");
-    this.#giveBack("response");
+    this.#bodies.release("request");
+    this.#bodies.release("response");
     // A hook that still works after the answer was refused its say: nobody waits for it.
     if (how === "cancelled" || this.#atWork > 0) this.#abort?.abort();
     if (this.#started === undefined) return;
@@ -215,10 +224,6 @@ export class Exchange implements ExchangeFacts {
     step.log.error("Policy failed in onEnd", { request_id: this.requestId, error: cause });
   }
 
-  get #maxBytes(): number {
-    return Math.min(this.chain.bodyBytes, this.#bodies.limits.maxBytes);
-  }
-
   #goesOn(): boolean {
     return this.denial === undefined && !this.#ended;
   }
@@ -227,12 +232,12 @@ export class Exchange implements ExchangeFacts {
     const { response: steps } = this.chain;
     while (this.#responseCursor < steps.length && this.#goesOn()) {
       const step = steps[this.#responseCursor]!;
-      const readiness = this.#prepare(step, "response");
-      if (readiness === "suspend") return undefined;
+      const admission = this.#admit(step, "response");
+      if (admission === "suspend") return undefined;
       // A step that was not run may still dress the denial, whose walk has begun from here.
-      if (readiness === "stop") break;
+      if (admission === "stop") break;
       this.#responseCursor++;
-      if (readiness === "skip") continue;
+      if (admission === "skip") continue;
       const messages = { request: this.request, response, denied: false };
       const pending = this.#runHook(step, "response", new ResponseHookContext(this, step, messages));
       if (pending !== undefined) return pending.then(() => this.#continueResponse(response));
@@ -256,56 +261,95 @@ export class Exchange implements ExchangeFacts {
       const step = steps[this.#responseCursor++]!;
       if (!step.appliesToDenials) continue;
       const messages = { request: this.request, response: denial.response, denied: true };
+      if (!this.#dresses(step, messages)) continue;
       const pending = this.#runHook(step, "denial", new ResponseHookContext(this, step, messages));
       if (pending !== undefined) return pending.then(() => this.#dress(denial));
     }
     return undefined;
   }
 
-  /** Whether a step can run now: its body must be there, decoded if it reads it decoded. */
-  #prepare(step: Step, direction: Direction): "run" | "suspend" | "skip" | "stop" {
+  #admit(step: Step, direction: Direction): Admission {
+    const { condition } = step;
+    if (condition !== undefined) {
+      const admission = this.#decide(step, condition, direction);
+      if (admission !== "run") return admission;
+    }
     const need = direction === "request" ? step.requestBody : step.responseBody;
-    if (need === "none") return "run";
-    const message = direction === "request" ? this.request : this.response!;
-    if (message.body.arrived) return need === "raw" || this.#decode(step, direction) ? "run" : "stop";
-    if (!message.expectsBody) {
-      // A body that a status of ours takes away is empty from here on, whatever status follows.
-      if (message instanceof ResponseMessage && message.hasBody) message.dropBody();
-      else message.body.arrive(EMPTY);
-      return "run";
-    }
-    if (message.unbufferable) {
-      if (step.onUnbufferable === "skip") return "skip";
-      void this.#refuseBody(direction, "body_unbufferable");
-      return "stop";
-    }
-    if (Number(message.headers.get("content-length") ?? 0) > this.#maxBytes) {
-      void this.#refuseBody(direction, "body_too_large");
-      return "stop";
-    }
-    this.suspended[direction] = true;
-    return "suspend";
+    const runs = direction === "response" || step.policy.onRequest !== undefined;
+    return need === "none" || !runs ? "run" : this.#awaitBody(step, direction, need);
   }
 
-  /** Decodes a body for a step that reads it. False: it could not be, and there is a denial. */
-  #decode(step: Step, direction: Direction): boolean {
-    const { body } = direction === "request" ? this.request : this.response!;
-    if (body.decoded) return true;
+  /** Evaluates a step's condition where it is not pinned yet; one that looks at a body waits for it. */
+  #decide(step: Step, condition: StepCondition, direction: Direction): Admission {
+    const pinned = this.#pinned?.get(step);
+    if (pinned !== undefined) return pinned ? "run" : "skip";
+    const { reads } = condition;
+    if (direction === "request" ? reads.requestBody : reads.responseBody) {
+      const admission = this.#awaitBody(step, direction, "buffered");
+      // Left out for its body's sake: its other phase is left out too.
+      if (admission === "skip") this.#pin(step, false);
+      if (admission !== "run") return admission;
+    }
     try {
-      const decoded = body.decode({ ...this.#bodies.limits, maxBytes: this.#maxBytes });
-      if (decoded === body.content || this.#take(direction, decoded.length)) return true;
-      this.#noteRefusal(direction, "body_memory_exhausted");
+      return this.#pin(step, condition.evaluate(this.#conditionContext(step, direction))) ? "run" : "skip";
     } catch (cause) {
-      if (cause instanceof ContentCodingError && LARGE.has(cause.code))
-        this.#noteRefusal(direction, "body_too_large");
-      else this.#fail(step, direction, cause);
+      return this.#failCondition(step, cause);
     }
-    return false;
   }
 
-  #refuseBody(direction: Direction, reason: BodyReason): void | Promise<void> {
-    this.#noteRefusal(direction, reason);
-    return this.#runOnDenial();
+  #conditionContext(step: Step, direction: Direction): HookContext {
+    if (direction === "request") return new RequestHookContext(this, step, this.request, "buffered");
+    const messages = { request: this.request, response: this.response!, denied: false };
+    return new ResponseHookContext(this, step, messages, "buffered");
+  }
+
+  /** Whether a step that applies to denials runs on this one: its condition decides, or has decided. */
+  #dresses(
+    step: Step,
+    messages: { request: RequestMessage; response: ResponseMessage; denied: boolean },
+  ): boolean {
+    if (step.condition === undefined) return true;
+    const pinned = this.#pinned?.get(step);
+    if (pinned !== undefined) return pinned;
+    try {
+      return step.condition.evaluate(new ResponseHookContext(this, step, messages, "buffered"));
+    } catch (cause) {
+      this.#reportCondition(step, cause);
+      return false;
+    }
+  }
+
+  #pin(step: Step, value: boolean): boolean {
+    this.#pinned ??= new Map();
+    this.#pinned.set(step, value);
+    return value;
+  }
+
+  #failCondition(step: Step, cause: unknown): Admission {
+    const errorId = this.#reportCondition(step, cause);
+    this.#pin(step, false);
+    if (step.conditionError === "skip") return "skip";
+    this.denial ??= engineDenial(500, "condition_failed", { errorId, decider: step });
+    return "stop";
+  }
+
+  #reportCondition(step: Step, cause: unknown): string {
+    const errorId = newErrorId();
+    step.metrics.failure("condition").inc();
+    const fields = { request_id: this.requestId, error_id: errorId, error: cause };
+    step.log.warn("Condition failed", { ...fields, conditionError: step.conditionError });
+    return errorId;
+  }
+
+  #awaitBody(step: Step, direction: Direction, need: BodyNeed): Admission {
+    const message = direction === "request" ? this.request : this.response!;
+    const state = this.#bodies.prepare(direction, message, need);
+    if (state === "suspend") return "suspend";
+    if (state === "ready") return "run";
+    if (state === "body_unbufferable" && step.onUnbufferable === "skip") return "skip";
+    if (typeof state === "string") this.#noteRefusal(direction, state);
+    else this.#fail(step, direction, state);
+    return "stop";
   }
 
   #noteRefusal(direction: Direction, reason: BodyReason): void {
@@ -313,23 +357,6 @@ export class Exchange implements ExchangeFacts {
     const fields = { request_id: this.requestId, route: this.route, direction, reason, error_id: errorId };
     this.#log.warn("Refused a body", fields);
     this.denial ??= engineDenial(BODY_STATUS[reason][direction], reason, { errorId });
-  }
-
-  #take(direction: Direction, bytes: number): boolean {
-    if (!this.#bodies.memory.acquire(bytes)) return false;
-    this.#taken[direction] += bytes;
-    return true;
-  }
-
-  #giveBack(direction: Direction): void {
-    this.#bodies.memory.release(this.#taken[direction]);
-    this.#taken[direction] = 0;
-  }
-
-  /** The first denial stands. */
-  #deny(denial: Denial): void | Promise<void> {
-    this.denial ??= denial;
-    return this.#runOnDenial();
   }
 
   /** Runs one hook to its outcome. Never throws, and the promise never rejects. */
@@ -411,27 +438,6 @@ export class Exchange implements ExchangeFacts {
     if (phase !== "denial") this.denial = engineDenial(500, "policy_failed", { errorId, decider: step });
   }
 }
-
-/** Why a body ended a chain. */
-export type BodyReason = Extract<ReasonCode, `body_${string}` | "change_too_late">;
-
-/** The client's fault in the request, the upstream's in the response. */
-const BODY_STATUS: Readonly<Record<BodyReason, Readonly<Record<Direction, number>>>> = {
-  body_too_large: { request: 413, response: 502 },
-  body_memory_exhausted: { request: 503, response: 502 },
-  body_timeout: { request: 408, response: 504 },
-  body_unbufferable: { request: 501, response: 502 },
-  change_too_late: { request: 400, response: 502 },
-};
-
-const DEFAULT_BODIES: BodySettings = {
-  limits: { maxBytes: 10 * 1024 * 1024, maxRatio: DEFAULT_MAX_RATIO },
-  memory: new BodyMemory(Number.POSITIVE_INFINITY),
-};
-
-/** Codes of a content that decodes to more than it may. */
-const LARGE: ReadonlySet<string> = new Set(["too_large", "too_dense"]);
-const EMPTY = new Uint8Array(0);
 
 interface HookRun {
   readonly step: Step;

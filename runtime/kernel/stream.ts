@@ -1,7 +1,8 @@
 // One ext_proc stream, which is one HTTP exchange. Messages go through the table in phases.ts, the chain decides,
 // and exactly one answer goes back for each message, until nothing more is wanted and the stream ends.
 import { engineDenial, newErrorId, type ReasonCode } from "../chain/denial.ts";
-import { type BodyReason, type BodySettings, Exchange } from "../chain/executor.ts";
+import type { BodyReason, BodySettings } from "../chain/exchange-bodies.ts";
+import { Exchange } from "../chain/executor.ts";
 import type { Snapshot } from "../config/snapshot.ts";
 import type { EngineMetrics } from "../observability/engine-metrics.ts";
 import type { EngineLogger } from "../observability/log.ts";

@@ -2,9 +2,9 @@
 import { create, fromBinary, type JsonObject, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import type { Policy } from "@policy-engine/sdk";
 import { BodyMemory } from "../../runtime/chain/body-memory.ts";
-import type { Chain } from "../../runtime/chain/chain.ts";
+import type { Chain, StepCondition } from "../../runtime/chain/chain.ts";
 import { compileChain } from "../../runtime/chain/compile.ts";
-import type { BodySettings } from "../../runtime/chain/executor.ts";
+import type { BodySettings } from "../../runtime/chain/exchange-bodies.ts";
 import type { Snapshot } from "../../runtime/config/snapshot.ts";
 import {
   type HeaderMutation,
@@ -31,6 +31,8 @@ export interface TestStep {
   readonly requestBody?: "none" | "buffered" | "raw";
   readonly responseBody?: "none" | "buffered" | "raw";
   readonly onUnbufferable?: "deny" | "skip";
+  readonly condition?: StepCondition;
+  readonly conditionError?: "skip" | "deny";
 }
 
 type RequestInit = MessageInitShape<typeof ProcessingRequestSchema>;
@@ -95,6 +97,8 @@ export function testChain(
       close: () => Promise.resolve(),
     },
     onUnbufferable: step.onUnbufferable,
+    condition: step.condition,
+    conditionError: step.conditionError,
   }));
   const metrics = createEngineMetrics();
   return compileChain({ route, steps: settings, responseOrder, metadata, bodyBytes, metrics });
