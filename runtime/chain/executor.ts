@@ -11,8 +11,9 @@ import {
 import type { EngineLogger } from "../observability/log.ts";
 import type { Chain, Step, StepCondition } from "./chain.ts";
 import { applyRequestChanges, applyResponseChanges } from "./changes.ts";
-import { EndHookContext, type ExchangeFacts, RequestHookContext, ResponseHookContext } from "./contexts.ts";
+import { type ExchangeFacts, RequestHookContext, ResponseHookContext } from "./contexts.ts";
 import { type Denial, denialOf, engineDenial, newErrorId, type ReasonCode } from "./denial.ts";
+import { EndHooks } from "./end-hooks.ts";
 import {
   BODY_STATUS,
   type BodyReason,
@@ -29,6 +30,7 @@ import {
   RequestMessage,
   ResponseMessage,
 } from "./messages.ts";
+import { isThenable } from "./thenable.ts";
 
 /** Visible ASCII of a length that no honest id exceeds: a client may send it, and logs repeat it. */
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
@@ -74,8 +76,7 @@ export class Exchange implements ExchangeFacts {
   #abort: AbortController | undefined;
   /** Hooks that were called and have not come to their end. */
   #atWork = 0;
-  /** Steps that want to hear of the end. */
-  #started: Set<Step> | undefined;
+  readonly #endHooks = new EndHooks();
   #ended = false;
 
   constructor({ chain, request, bodies = DEFAULT_BODIES, log }: ExchangeSettings) {
@@ -196,32 +197,8 @@ export class Exchange implements ExchangeFacts {
     this.#bodies.release("response");
     // A hook that still works after the answer was refused its say: nobody waits for it.
     if (how === "cancelled" || this.#atWork > 0) this.#abort?.abort();
-    if (this.#started === undefined) return;
     const outcome: Outcome = how === "cancelled" ? "cancelled" : (this.denial?.outcome ?? "passed");
-    const reason = this.denial?.reason ?? "";
-    for (const step of this.chain.steps) {
-      if (!this.#started.has(step)) continue;
-      try {
-        const result: unknown = step.policy.onEnd?.(new EndHookContext(this, step, { outcome, reason }));
-        // The compiler lets an asynchronous function pass for this hook; nobody else would hear of its failure.
-        if (isThenable(result)) void this.#watchEnd(step, result);
-      } catch (cause) {
-        this.#failEnd(step, cause);
-      }
-    }
-  }
-
-  async #watchEnd(step: Step, pending: PromiseLike<unknown>): Promise<void> {
-    try {
-      await pending;
-    } catch (cause) {
-      this.#failEnd(step, cause);
-    }
-  }
-
-  #failEnd(step: Step, cause: unknown): void {
-    step.metrics.failure("on_end").inc();
-    step.log.error("Policy failed in onEnd", { request_id: this.requestId, error: cause });
+    this.#endHooks.run(this, this.chain.steps, { outcome, reason: this.denial?.reason ?? "" });
   }
 
   #goesOn(): boolean {
@@ -361,10 +338,7 @@ export class Exchange implements ExchangeFacts {
 
   /** Runs one hook to its outcome. Never throws, and the promise never rejects. */
   #runHook(step: Step, phase: Phase, context: HookContext): Promise<void> | undefined {
-    if (step.policy.onEnd !== undefined) {
-      this.#started ??= new Set();
-      this.#started.add(step);
-    }
+    this.#endHooks.note(step);
     const startedAt = performance.now();
     try {
       const result = callHook(step, context);
@@ -448,10 +422,6 @@ interface HookRun {
 
 function callHook({ policy }: Step, context: HookContext): HookResult | PromiseLike<HookResult> {
   return context instanceof RequestHookContext ? policy.onRequest?.(context) : policy.onResponse?.(context);
-}
-
-function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
 function checkObject(result: unknown): object {
