@@ -14,6 +14,7 @@ import type { RunningEnvoy } from "../helpers/envoy.ts";
 import { type ClientRequest, type ClientResponse, HttpConnection, request } from "../helpers/http.ts";
 import { type Base, type Stack, startEnvoyFor, startStack } from "../helpers/stack.ts";
 import { fingerprint } from "../helpers/upstream-reply.ts";
+import { waitFor } from "../helpers/wait.ts";
 
 const BASES: readonly Base[] = ["wide", "narrow", "forbidden"];
 
@@ -60,6 +61,10 @@ const routes = [
     transform({ request: { edit: "set", text: "new" }, response: { edit: "set", text: "new" } }),
   ),
   route("untouched", transform({ request: { see: "x-saw" }, response: { see: "x-saw" } })),
+  route("rerouted", onRequest({ see: "x-saw" }), {
+    name: "mutate",
+    parameters: { request: { path: "/untouched/moved", reroute: true } },
+  }),
   route("raw", { name: "transform-raw", parameters: { append: "00ff0a" } }),
 ];
 
@@ -188,6 +193,16 @@ for (const base of BASES) {
       }
     });
 
+    test("FR-021: a path that is set behind a body chooses the route anew; the chain stays", async () => {
+      const response = await post("/rerouted?q=1", "body");
+      expect(response.header("x-envoy-route")).toBe("untouched");
+      expect([response.echo().path, response.echo().header("x-saw")]).toEqual([
+        "/untouched/moved?q=1",
+        fingerprint("body"),
+      ]);
+      expect(response.header("x-saw")).toBeUndefined();
+    });
+
     test("edge: nothing of this made the engine's side of the protocol fail", async () => {
       const stats = await envoy.stats("ext_proc");
       const count = (name: string) =>
@@ -235,6 +250,29 @@ for (const base of ["wide", "narrow"] satisfies Base[]) {
     });
   });
 }
+
+test("edge: an exchange that waits for its body through a reload runs the chain it began with", async () => {
+  const others = routes.filter((one) => one.route !== "request-body");
+  const connection = await HttpConnection.open(stack.envoy.port);
+  const head = "POST /request-body HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n";
+  try {
+    const before = await stack.engine.metric("policy_kernel_streams_active");
+    connection.write(head);
+    await waitFor("waiting exchange", async () => {
+      return (await stack.engine.metric("policy_kernel_streams_active")) > before;
+    });
+    const since = stack.engine.logs().length;
+    await stack.engine.writeRoutes([...others, route("request-body", tag("new"))]);
+    await stack.engine.waitForLog("Applied configuration", since);
+    connection.write("body");
+    const old = await connection.read();
+    expect([old.echo().header("x-saw"), old.header("x-trace")]).toEqual([fingerprint("body"), "a"]);
+    const next = await connection.send({ method: "POST", path: "/request-body", body: "body" });
+    expect([next.echo().header("x-saw"), next.echo().header("x-trace")]).toEqual([undefined, "new"]);
+  } finally {
+    connection.close();
+  }
+});
 
 test("US6.4, FR-029: a policy that needs the body is added: the next requests are buffered, and the next are not", async () => {
   const name = "headers-only";
