@@ -1,0 +1,47 @@
+import type { ASTNode } from "@marcbachmann/cel-js";
+
+/** With the values of the operands first; which ones there are depends on the node. */
+export type Handle = (a: unknown, b: unknown, c: unknown, d: unknown) => unknown;
+
+/** A node of cel-js as it is at run time: its declarations leave out what the checker notes on it. */
+export interface CelNode {
+  readonly op: string;
+  args: unknown;
+  /** Where an error about the node points to. */
+  readonly pos: number;
+  readonly meta: { readonly alternate?: CelNode; readonly macro?: unknown };
+  readonly maybeAsync: boolean;
+  /** What the checker chose to compute the node from the values of its operands; absent before the check. */
+  handle?: Handle;
+  /** Absent before the check, and where `has` looks instead. */
+  readonly checkedType?: { readonly kind: string };
+}
+
+export function asNode(node: ASTNode): CelNode {
+  return node as unknown as CelNode;
+}
+
+/** The nodes that a person wrote directly below this one, in order. */
+export function childrenOf(node: CelNode): CelNode[] {
+  return node.op === "value" || node.op === "id" ? [] : nodesIn(node.args);
+}
+
+/** The name of the function or method that is called; undefined for other nodes. */
+export function calledName(node: CelNode): string | undefined {
+  return node.op === "call" || node.op === "rcall" ? ((node.args as unknown[])[0] as string) : undefined;
+}
+
+/** Whether it is a macro that binds a variable, as all of them but `has` do. */
+export function bindsVariable(node: CelNode): boolean {
+  return node.op === "rcall" && (node.meta.alternate !== undefined || node.meta.macro !== undefined);
+}
+
+/** The text of a literal; undefined for other nodes. */
+export function literalText(node: CelNode | undefined): string | undefined {
+  return node?.op === "value" && typeof node.args === "string" ? node.args : undefined;
+}
+
+function nodesIn(value: unknown): CelNode[] {
+  if (Array.isArray(value)) return value.flatMap(nodesIn);
+  return typeof value === "object" && value !== null && "op" in value ? [value as CelNode] : [];
+}

@@ -1,0 +1,67 @@
+import { RE2JS } from "@bufbuild/re2";
+import {
+  COMPILE_WORK_PER_CHARACTER,
+  MAX_MADE_PATTERN_TEXT,
+  MAX_PATTERN_INSTRUCTIONS,
+  MAX_PATTERN_TEXT,
+  PATTERN_CACHE_SIZE,
+} from "./limits.ts";
+
+/** A regular expression whose matching takes time linear in the text. */
+export interface Pattern {
+  readonly instructions: number;
+  test(text: string): boolean;
+}
+
+/** Compiled patterns of one condition. The oldest gives way, as patterns may come from requests. */
+export class PatternCache {
+  readonly #patterns = new Map<string, Pattern>();
+
+  /**
+   * The pattern, or why it cannot be used. `pay` is told beforehand what compiling a new one may take, and
+   * throws where that is too much.
+   */
+  get(source: string, pay: (work: number) => void): Pattern | string {
+    const known = this.#patterns.get(source);
+    if (known !== undefined) return known;
+    if (source.length > MAX_MADE_PATTERN_TEXT) return `is longer than ${MAX_MADE_PATTERN_TEXT} characters`;
+    // As if all counted repetitions were inside each other.
+    const copies = countsOf(source).reduce((product, count) => product * count, 1);
+    pay(source.length * Math.max(COMPILE_WORK_PER_CHARACTER, copies));
+    const compiled = compilePattern(source);
+    if (typeof compiled === "string") return compiled;
+    if (this.#patterns.size >= PATTERN_CACHE_SIZE) {
+      const [oldest] = this.#patterns.keys();
+      this.#patterns.delete(oldest!);
+    }
+    this.#patterns.set(source, compiled);
+    return compiled;
+  }
+}
+
+/** Compiles a pattern, or tells why it cannot be used, in words that go on from "the regular expression". */
+export function compilePattern(source: string): Pattern | string {
+  if (source.length > MAX_PATTERN_TEXT) return `is longer than ${MAX_PATTERN_TEXT} characters`;
+  // RE2 itself refuses repetitions inside each other that come to more than 1,000.
+  if (countsOf(source).reduce((sum, count) => sum + count, 0) > MAX_PATTERN_INSTRUCTIONS) {
+    return `repeats more than ${MAX_PATTERN_INSTRUCTIONS} times`;
+  }
+  let compiled: RE2JS;
+  try {
+    compiled = RE2JS.compile(source);
+  } catch {
+    return "is not well-formed";
+  }
+  const instructions = compiled.re2().prog.numInst();
+  if (instructions > MAX_PATTERN_INSTRUCTIONS) {
+    return `compiles to ${instructions} instructions, more than ${MAX_PATTERN_INSTRUCTIONS}`;
+  }
+  return { instructions, test: (text) => compiled.test(text) };
+}
+
+/** The larger number of each `{from,to}`. */
+function countsOf(source: string): number[] {
+  return [...source.matchAll(/\{(\d+)(?:,(\d*))?\}/g)].map(([, from = "", to = ""]) =>
+    Math.max(1, Number(from), Number(to)),
+  );
+}

@@ -1,0 +1,93 @@
+import { EvaluationError } from "@marcbachmann/cel-js";
+import type { HeadersView } from "@policy-engine/sdk";
+import { MAX_ITEMS } from "./limits.ts";
+
+/** Where a map of texts takes its entries from, when asked. */
+export interface StringSource {
+  get(key: string): string | undefined;
+  has(key: string): boolean;
+  /** Keys may repeat: the value is what `get` says. */
+  keys(): Iterable<string>;
+}
+
+/**
+ * A map for conditions that copies nothing until something goes over all of it. Reading a key that is missing is
+ * the reader's to make an empty string of: `in` and `has()` must be able to tell.
+ */
+export class StringMap extends Map<string, string> {
+  readonly #source: StringSource;
+  #copied = false;
+
+  static {
+    // cel-js knows a map by its constructor.
+    Object.defineProperty(StringMap.prototype, "constructor", { value: Map });
+  }
+
+  constructor(source: StringSource) {
+    super();
+    this.#source = source;
+  }
+
+  override get(key: string): string | undefined {
+    return typeof key === "string" ? this.#source.get(key) : undefined;
+  }
+
+  override has(key: string): boolean {
+    return typeof key === "string" && this.#source.has(key);
+  }
+
+  override get size(): number {
+    return this.#copy().length;
+  }
+
+  override keys(): MapIterator<string> {
+    this.#copy();
+    return super.keys();
+  }
+
+  override values(): MapIterator<string> {
+    this.#copy();
+    return super.values();
+  }
+
+  override entries(): MapIterator<[string, string]> {
+    this.#copy();
+    return super.entries();
+  }
+
+  override [Symbol.iterator](): MapIterator<[string, string]> {
+    return this.entries();
+  }
+
+  #copy(): { readonly length: number } {
+    if (!this.#copied) {
+      for (const key of this.#source.keys()) {
+        super.set(key, this.#source.get(key) ?? "");
+        if (super.size > MAX_ITEMS) {
+          throw new EvaluationError({ code: "too_many_items", message: `More than ${MAX_ITEMS} entries` });
+        }
+      }
+      this.#copied = true;
+    }
+    return { length: super.size };
+  }
+}
+
+export function headerMap(headers: HeadersView): StringMap {
+  return new StringMap({
+    get: (name) => headers.get(name),
+    has: (name) => headers.has(name),
+    *keys() {
+      for (const [name] of headers.entries()) yield name;
+    },
+  });
+}
+
+/** The first value of each parameter. */
+export function queryMap(query: URLSearchParams): StringMap {
+  return new StringMap({
+    get: (name) => query.get(name) ?? undefined,
+    has: (name) => query.has(name),
+    keys: () => query.keys(),
+  });
+}
