@@ -54,3 +54,6 @@ export const TIME_ZONE_WORK = 200;
 
 /** Work of compiling a regular expression that is not a literal, for each of its characters: some tables are large. */
 export const COMPILE_WORK_PER_CHARACTER = 50;
+
+/** The same for each copy of a character that a counted repetition makes. */
+export const COMPILE_WORK_PER_COPY = 10;

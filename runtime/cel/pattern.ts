@@ -1,6 +1,7 @@
 import { RE2JS } from "@bufbuild/re2";
 import {
   COMPILE_WORK_PER_CHARACTER,
+  COMPILE_WORK_PER_COPY,
   MAX_MADE_PATTERN_TEXT,
   MAX_PATTERN_INSTRUCTIONS,
   MAX_PATTERN_TEXT,
@@ -27,7 +28,7 @@ export class PatternCache {
     if (source.length > MAX_MADE_PATTERN_TEXT) return `is longer than ${MAX_MADE_PATTERN_TEXT} characters`;
     // As if all counted repetitions were inside each other.
     const copies = countsOf(source).reduce((product, count) => product * count, 1);
-    pay(source.length * Math.max(COMPILE_WORK_PER_CHARACTER, copies));
+    pay(source.length * (COMPILE_WORK_PER_CHARACTER + COMPILE_WORK_PER_COPY * copies));
     const compiled = compilePattern(source);
     if (typeof compiled === "string") return compiled;
     if (this.#patterns.size >= PATTERN_CACHE_SIZE) {

@@ -29,7 +29,9 @@ export class StringMap extends Map<string, string> {
   }
 
   override get(key: string): string | undefined {
-    return typeof key === "string" ? this.#source.get(key) : undefined;
+    if (typeof key !== "string") return undefined;
+    // Whoever went over all of it most likely asks with a key from there.
+    return (this.#copied ? super.get(key) : undefined) ?? this.#source.get(key);
   }
 
   override has(key: string): boolean {

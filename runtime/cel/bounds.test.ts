@@ -1,0 +1,311 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { type ConditionError, compileCondition } from "./compile-condition.ts";
+import { compiled, decide, exchange, type Facts } from "./condition-fixtures.ts";
+import { MAX_ITEMS, MAX_SOURCE_BYTES } from "./limits.ts";
+
+function codeOf(source: string, facts?: Facts): string {
+  try {
+    return String(decide(source, facts));
+  } catch (error) {
+    return (error as ConditionError).code;
+  }
+}
+
+const many = Array.from({ length: MAX_ITEMS }, (_, index) => `v${index}`);
+
+describe("hostile sources are refused when they are loaded", () => {
+  test.each([
+    ["too long", `route == "${"x".repeat(MAX_SOURCE_BYTES)}"`, "it is too long, at most 8192 bytes"],
+    ["too long in UTF-8", `route == "${"é".repeat(MAX_SOURCE_BYTES / 2)}"`, "it is too long"],
+    ["20,000 terms", Array(20_000).fill("true").join("&&"), "it is too long"],
+    ["1,000 terms", Array(1_000).fill("true").join("&&"), "maxAstNodes"],
+    ["300 parentheses", `${"(".repeat(300)}true${")".repeat(300)}`, "maxDepth"],
+    ["300 lists", `${"[".repeat(300)}true${"]".repeat(300)} == []`, "maxDepth"],
+    ["8,000 negations", `${"!".repeat(8_000)}true`, ""],
+    ["a long list", `1 in [${Array(300).fill("1").join(",")}]`, "maxListElements"],
+    [
+      "a large map",
+      `size({${Array.from({ length: 80 }, (_, i) => `${i}: 1`).join(",")}}) == 1`,
+      "maxMapEntries",
+    ],
+    ["many arguments", `size(${Array(20).fill("1").join(",")}) == 1`, "maxCallArguments"],
+    ["macros in macros", "[1].all(a, [1].all(b, [1].all(c, true)))", "macros are nested deeper"],
+    ["an open text", `"${"a".repeat(4_000)}`, "at character"],
+    ["a lone surrogate", "route == '\ud800' + ", "at character"],
+    ["NUL bytes", "\0\0\0", "at character"],
+  ])("%s", (_name, source, message) => {
+    const { condition, problems } = compileCondition(source);
+    expect(condition).toBeUndefined();
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain(message);
+    expect(problems[0]!.length).toBeLessThan(500);
+  });
+});
+
+describe("work is bounded when they run", () => {
+  test("a regular expression that makes others backtrack ends", () => {
+    const body = `${"a".repeat(40)}!`;
+    expect(decide('request.body.matches("^(a+)+$")', { body })).toBe(false);
+    expect(decide("request.body.matches(metadata.p)", { body, metadata: { p: "^(a|aa)+$" } })).toBe(false);
+  });
+
+  test("a regular expression over more text than it is worth", () => {
+    const body = "x".repeat(8 * 1024 * 1024);
+    expect(codeOf('request.body.matches("y$")', { body })).toBe("too_much_work");
+    expect(codeOf('request.body.matches("y$")', { body: body.slice(0, 65_536) })).toBe("false");
+  });
+
+  test("regular expressions from requests are short, and few are compiled", () => {
+    const pattern = (p: string) => codeOf("'a'.matches(metadata.p)", { metadata: { p } });
+    expect(pattern("a".repeat(128))).toBe("false");
+    expect(pattern("a".repeat(129))).toBe("invalid_regular_expression");
+    expect(pattern("(")).toBe("invalid_regular_expression");
+    expect(pattern("(\\pL\\pL\\pL\\pL\\pL\\pL\\pL\\pL\\pL\\pL\\pL\\pL\\pL\\pL){1000}")).toBe("too_much_work");
+    expect(codeOf("metadata.all.exists(p, 'a'.matches(p + 'aaaa'))", { metadata: { all: many } })).toBe(
+      "too_much_work",
+    );
+  });
+
+  test("more items than a macro goes over", () => {
+    const all = "metadata.all.all(v, v != '')";
+    expect(decide(all, { metadata: { all: many } })).toBe(true);
+    expect(codeOf(all, { metadata: { all: [...many, "one more"] } })).toBe("too_large");
+    expect(codeOf(all, { metadata: { all: new Set([...many, "one more"]) } })).toBe("too_large");
+    const object = Object.fromEntries([...many, "one more"].map((name) => [name, 1]));
+    expect(codeOf(all, { metadata: { all: object } })).toBe("too_large");
+    const names = [...many, "one-more"].map((name) => [name, "x"] as const);
+    expect(codeOf("request.headers.all(n, n != '')", { headers: names })).toBe("too_many_items");
+    expect(codeOf("request.headers.all(n, n != '')", { headers: names.slice(1) })).toBe("true");
+    const rawQuery = names.map(([name]) => `${name}=1`).join("&");
+    expect(codeOf("size(request.query) > 1", { rawQuery })).toBe("too_many_items");
+  });
+
+  test("macros inside each other over long lists", () => {
+    const metadata = { all: many };
+    expect(codeOf("metadata.all.all(a, metadata.all.all(b, a != b || true))", { metadata })).toBe(
+      "too_much_work",
+    );
+    // Though `||` and `exists` swallow errors.
+    expect(codeOf("metadata.all.all(a, metadata.all.all(b, a != b || true)) || true", { metadata })).toBe(
+      "too_much_work",
+    );
+    expect(
+      codeOf("metadata.all.exists(a, metadata.all.exists(b, a + b == 'x')) == false", { metadata }),
+    ).toBe("too_much_work");
+    expect(codeOf("metadata.all.map(a, metadata.all.map(b, [a, b])).size() == 1", { metadata })).toBe(
+      "too_much_work",
+    );
+  });
+
+  test("a large body read again and again", () => {
+    const body = "x".repeat(4 * 1024 * 1024);
+    expect(decide('request.body.contains("y") || request.body.endsWith("x")', { body })).toBe(true);
+    const headers = many.map((name) => [name, "y"] as const);
+    expect(
+      codeOf("request.headers.exists(n, request.body.contains(request.headers[n]))", { headers, body }),
+    ).toBe("too_much_work");
+  });
+
+  test("texts and lists that double", () => {
+    const text = { metadata: { text: "x".repeat(400_000) } };
+    expect(codeOf("cel.bind(a, metadata.text + metadata.text, a + a == '')", text)).toBe("too_large");
+    expect(codeOf("bytes(metadata.text) + bytes(metadata.text) + bytes(metadata.text) == b''", text)).toBe(
+      "too_large",
+    );
+    const all = { metadata: { all: many } };
+    expect(codeOf("size(metadata.all + metadata.all) == 2000", all)).toBe("too_large");
+    expect(
+      codeOf("metadata.all.map(v, metadata.text).join(',') == ''", {
+        metadata: { all: many, text: "x".repeat(2_000) },
+      }),
+    ).toBe("too_large");
+    expect(decide('["a", "b"].join("-") == "a-b" && [1] + [2] == [1, 2]')).toBe(true);
+  });
+
+  test("lists that hold the same list many times over", () => {
+    const wide = (name: string) => `[${Array(20).fill(name).join(",")}]`;
+    const grown = `[1].map(a, ${wide("a")}).map(b, ${wide("b")}).map(c, ${wide("c")}).map(d, ${wide("d")}).map(e, ${wide("e")})`;
+    expect(codeOf(`${grown} == ${grown}`)).toBe("too_much_work");
+    expect(codeOf(`${grown}[0] in ${grown}`)).toBe("too_much_work");
+  });
+
+  test("functions of cel-js that take long on long texts", () => {
+    const metadata = { digits: "1".repeat(60_000) };
+    expect(codeOf("duration(metadata.digits) == duration('1s')", { metadata })).toBe("too_large");
+    expect(codeOf("metadata.digits.split('') == []", { metadata })).toBe("too_large");
+    expect(decide("duration('90m') == duration('1h30m') && 'a,b'.split(',') == ['a', 'b']")).toBe(true);
+    const zones = "metadata.all.exists(z, time.getHours('Europe/Paris') == 25)";
+    expect(codeOf(zones, { metadata: { all: many } })).toBe("too_much_work");
+  });
+
+  test("metadata that holds itself", () => {
+    const loop: unknown[] = [1];
+    loop.push(loop);
+    const other: unknown[] = [1];
+    other.push(other);
+    expect(["too_much_work", "out_of_range"]).toContain(
+      codeOf("metadata.loop == metadata.other", { metadata: { loop, other } }),
+    );
+  });
+
+  test("what one evaluation spent is not held against the next", () => {
+    const condition = compiled("metadata.all.all(a, metadata.some.all(b, a + b != 'x'))");
+    const hostile = exchange({ metadata: { all: many, some: many } });
+    const usual = exchange({ metadata: { all: ["a"], some: ["b"] } });
+    for (let round = 0; round < 3; round++) {
+      expect(() => condition.evaluate(hostile)).toThrow("too much work");
+      expect(condition.evaluate(usual)).toBe(true);
+    }
+  });
+});
+
+describe("properties", () => {
+  const leaf = fc.constantFrom(
+    ...[
+      "request.path",
+      "request.body",
+      "request.headers",
+      'request.headers["x-a"]',
+      "request.query.a",
+      "request",
+    ],
+    ...[
+      "metadata",
+      "metadata.n",
+      "metadata.list",
+      "auth.claims",
+      "auth.subject",
+      "client.port",
+      "response.status",
+    ],
+    ...[
+      "route",
+      "time",
+      "1",
+      "-1",
+      "2.5",
+      "0",
+      '"a"',
+      '"^(a+)+$"',
+      "true",
+      "null",
+      "[]",
+      "[1, 2]",
+      '{"a": 1}',
+      "x",
+    ],
+  );
+  const { expression } = fc.letrec<{ expression: string }>((tie) => ({
+    expression: fc.oneof(
+      { depthSize: "small", withCrossShrink: true },
+      leaf,
+      fc
+        .tuple(
+          tie("expression"),
+          fc.constantFrom("==", "!=", "<", "+", "-", "*", "/", "%", "in", "&&", "||"),
+          tie("expression"),
+        )
+        .map(([a, op, b]) => `(${a} ${op} ${b})`),
+      fc
+        .tuple(
+          tie("expression"),
+          fc.constantFrom("all", "exists", "exists_one", "map", "filter"),
+          tie("expression"),
+        )
+        .map(([a, macro, b]) => `${a}.${macro}(x, ${b})`),
+      fc
+        .tuple(
+          tie("expression"),
+          fc.constantFrom("matches", "contains", "split", "indexOf"),
+          tie("expression"),
+        )
+        .map(([a, method, b]) => `${a}.${method}(${b})`),
+      fc.tuple(tie("expression"), tie("expression")).map(([a, b]) => `${a}[${b}]`),
+      fc
+        .tuple(tie("expression"), fc.constantFrom("path", "Body", "n", "claims"))
+        .map(([a, f]) => `${a}.${f}`),
+      fc
+        .tuple(
+          fc.constantFrom("size", "int", "string", "dyn", "duration", "has", "!", "-"),
+          tie("expression"),
+        )
+        .map(([f, a]) => `${f}(${a})`),
+      fc
+        .tuple(tie("expression"), tie("expression"), tie("expression"))
+        .map(([a, b, c]) => `(${a} ? ${b} : ${c})`),
+    ),
+  }));
+  const source = fc.oneof(
+    expression,
+    fc.tuple(expression, expression).map(([a, b]) => `dyn(${a}) == dyn(${b})`),
+    fc.tuple(expression, expression).map(([a, b]) => `dyn(${a}) in [${b}]`),
+  );
+  const input = exchange({
+    headers: [["x-a", "1"]],
+    rawQuery: "a=b",
+    body: "aaaa",
+    metadata: { n: 3, list: ["a", 1, [true]], auth: { subject: "s", claims: { n: [1] } } },
+  });
+
+  /** Whatever the source: problems, or a condition that gives a bool or throws its one error. */
+  function holds(source: string): boolean {
+    const { condition, problems } = compileCondition(source);
+    expect(problems.length === 0).toBe(condition !== undefined);
+    if (condition === undefined) return false;
+    try {
+      expect(typeof condition.evaluate(input)).toBe("boolean");
+    } catch (error) {
+      expect((error as Error).name).toBe("ConditionError");
+    }
+    return true;
+  }
+
+  test("random expressions compile or give problems, and never do anything else", () => {
+    let conditions = 0;
+    fc.assert(
+      fc.property(source, (text) => {
+        if (holds(text)) conditions++;
+      }),
+      { numRuns: 3_000 },
+    );
+    // Else the property would say nothing about evaluation.
+    expect(conditions).toBeGreaterThan(30);
+  });
+
+  test("random texts do no harm", () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string({ unit: "binary" }),
+          fc.string({ unit: fc.constantFrom(...'request.body"[](){}?:&|!=<>+-,1 x\\') }),
+        ),
+        (source) => {
+          holds(source);
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test("an expression that does not name a body never reads one", () => {
+    const guarded = exchange({ metadata: { n: 3, list: ["a"] } });
+    Object.assign(guarded, {
+      text() {
+        throw new Error("read");
+      },
+    });
+    fc.assert(
+      fc.property(source, (text) => {
+        const { condition } = compileCondition(text);
+        if (condition === undefined || condition.reads.requestBody) return;
+        try {
+          condition.evaluate(guarded);
+        } catch (error) {
+          expect((error as ConditionError).code).not.toBe("internal_error");
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
