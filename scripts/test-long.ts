@@ -1,4 +1,4 @@
-/** Runs the model with many more exchanges than `make test` does, then the soak. */
+/** Runs the model with many more exchanges than `make test` does, then large and waiting bodies, then the soak. */
 import { resolve } from "node:path";
 
 const PROJECT = resolve(import.meta.dir, "..");
@@ -8,7 +8,7 @@ const MODEL_EXCHANGES = "200000";
 const child = Bun.spawn(
   [
     ...[process.execPath, "test", `--timeout=${TIMEOUT_MS}`],
-    ...["./test/integration/kernel-model.test.ts", "./test/long/soak.long.ts"],
+    ...["./test/integration/kernel-model.test.ts", "./test/long/bodies.long.ts", "./test/long/soak.long.ts"],
   ],
   {
     cwd: PROJECT,

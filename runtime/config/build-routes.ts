@@ -115,11 +115,11 @@ class RouteDraft {
   finish(): RouteRecord {
     const { route, source, plan } = this.#merged;
     if (plan !== undefined && plan === this.#known?.plan) return { ...this.#known, source, current: true };
-    if (plan !== undefined && this.problems.length === 0) {
+    if (plan !== undefined && this.problems.length === 0 && this.#checkConditions()) {
       const instances = this.#slots.map(({ instance }) => instance!);
       if (this.#isUnchanged(plan, instances)) return { ...this.#known!, source, plan, current: true };
       try {
-        const state = { kind: "chain", chain: this.#compile(plan, instances) } as const;
+        const state = { kind: "chain", chain: this.#compile(plan) } as const;
         return { route, source, current: true, state, plan, instances };
       } catch (cause) {
         this.#fail("", cause);
@@ -143,13 +143,26 @@ class RouteDraft {
     );
   }
 
-  #compile({ resource, policies }: PlannedRoute, instances: readonly SharedInstance[]) {
+  /** A condition that reads the response needs a policy that has that phase; only the instance tells. */
+  #checkConditions(): boolean {
+    for (const { planned, instance } of this.#slots) {
+      if (planned.condition?.reads.response !== true || instance?.instance.policy.onResponse !== undefined)
+        continue;
+      const message = "Cannot use a condition that reads the response: the policy has no response phase";
+      this.problems.push(this.#merged.report(`/policies/${planned.index}/executionCondition`, message));
+    }
+    return this.problems.length === 0;
+  }
+
+  #compile({ resource }: PlannedRoute) {
     const { metrics, metadata } = this.#context;
     return compileChain({
       route: resource.route,
-      steps: instances.map(({ instance }, index) => ({
-        instance,
-        onUnbufferable: enabledOf(policies)[index]?.reference.onUnbufferable,
+      steps: this.#slots.map(({ planned: { reference, condition }, instance }) => ({
+        instance: instance!.instance,
+        onUnbufferable: reference.onUnbufferable,
+        condition,
+        conditionError: reference.conditionError,
       })),
       responseOrder: resource.responseOrder,
       metadata: { ...metadata, ...resource.metadata },
@@ -165,13 +178,14 @@ class RouteDraft {
   }
 }
 
-function enabledOf(policies: readonly PlannedPolicy[]): readonly PlannedPolicy[] {
-  return policies.filter(({ reference }) => reference.enabled);
-}
-
 /** What a route says of its policies beside their parameters. */
 function handlingOf(policies: readonly PlannedPolicy[]): unknown {
-  return enabledOf(policies).map(({ reference }) => reference.onUnbufferable);
+  const enabled = policies.filter(({ reference }) => reference.enabled);
+  return enabled.map(({ reference: { onUnbufferable, executionCondition, conditionError } }) => [
+    onUnbufferable,
+    executionCondition,
+    conditionError,
+  ]);
 }
 
 /** Finds an instance for each enabled policy: an equal one, else the one whose place a new one will take. */

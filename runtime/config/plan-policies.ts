@@ -1,3 +1,4 @@
+import { type Condition, compileCondition } from "../cel/compile-condition.ts";
 import { toPointer } from "../document/pointer.ts";
 import type { Problem } from "../document/problem.ts";
 import type { PolicyDefinition } from "../policy/definition.ts";
@@ -33,6 +34,8 @@ export interface PlannedPolicy {
   readonly policy: RegisteredPolicy;
   /** Filled with defaults, with the values of secrets, frozen. */
   readonly params: unknown;
+  /** Undefined: the policy always runs. */
+  readonly condition: Condition | undefined;
 }
 
 /** Checks policies of a route, by their place, against those of the executable; collects every problem. */
@@ -56,14 +59,20 @@ export function planPolicies(
     });
     problems.push(...planned.problems);
     if (planned.policy !== undefined) {
-      policies.push({ index, reference, policy: planned.policy, params: planned.params });
+      const { policy, params, condition } = planned;
+      policies.push({ index, reference, policy, params, condition });
     }
   }
   return { policies, problems };
 }
 
 type PlanPolicyResult =
-  | { readonly policy: RegisteredPolicy; readonly params: unknown; readonly problems: readonly [] }
+  | {
+      readonly policy: RegisteredPolicy;
+      readonly params: unknown;
+      readonly condition: Condition | undefined;
+      readonly problems: readonly [];
+    }
   | { readonly policy?: undefined; readonly problems: readonly Problem[] };
 
 function planPolicy(reference: PolicyReference, context: PlanContext): PlanPolicyResult {
@@ -74,6 +83,8 @@ function planPolicy(reference: PolicyReference, context: PlanContext): PlanPolic
   const policy = resolved.policy;
   // What is not going to run needs nothing of a later release.
   if (enabled) problems.push(...unsupported(reference, policy?.definition, report));
+  const { condition, problems: faults } = conditionOf(reference);
+  problems.push(...faults.map((message) => report("/executionCondition", message)));
   if (policy === undefined) {
     const pointer = registry.list().some((listing) => listing.name === name) ? "/version" : "/name";
     problems.push(report(pointer, resolved.message, { hint: resolved.hint }));
@@ -87,7 +98,11 @@ function planPolicy(reference: PolicyReference, context: PlanContext): PlanPolic
     for (const message of refusedByPolicy(policy, checked.params))
       problems.push(report("/parameters", message));
   }
-  return problems.length === 0 ? { policy, params: checked.params, problems: [] } : { problems };
+  return problems.length === 0 ? { policy, params: checked.params, condition, problems: [] } : { problems };
+}
+
+function conditionOf({ executionCondition }: PolicyReference): ReturnType<typeof compileCondition> {
+  return executionCondition === undefined ? { problems: [] } : compileCondition(executionCondition);
 }
 
 /** What the policy's own `validate` says; it is the author's code, so it may say or throw anything. */
@@ -121,7 +136,6 @@ function unsupported(
   const refuse = (key: string, what: string): void => {
     problems.push(report(toPointer([key]), `Cannot use ${what}: it is not supported by this engine yet`));
   };
-  if (reference.executionCondition !== undefined) refuse("executionCondition", "an execution condition");
   if (reference.timeout !== undefined) refuse("timeout", "a timeout");
   if (reference.failureMode === "open") refuse("failureMode", 'failure mode "open"');
   if (definition === undefined) return problems;

@@ -35,13 +35,19 @@ export interface PolicyReference {
   readonly version: string;
   /** `enabled`: false keeps the policy in the list without running it; it is still checked. Default: true. */
   readonly enabled: boolean;
-  /** `executionCondition`: a CEL expression; the policy runs where it is true. Not supported by this engine yet. */
+  /**
+   * `executionCondition`: a CEL expression; the policy runs where it is true. It is evaluated once, at the policy's
+   * request step, or in the response if it reads `response`. Limit: 8 KiB.
+   */
   readonly executionCondition: string | undefined;
   /** `parameters`: what the policy's definition asks for. Default: none. */
   readonly parameters: Readonly<Record<string, unknown>>;
   /** `failureMode`: `closed` or `open`, over the definition's. `open` is not supported by this engine yet. */
   readonly failureMode: "closed" | "open" | undefined;
-  /** `conditionError`: `skip` or `deny`, over the definition's. Without a condition it means nothing. */
+  /**
+   * `conditionError`: what to do where the condition cannot be evaluated: `skip` leaves the policy out, `deny`
+   * answers 500. Default: the definition's. Without a condition it means nothing.
+   */
   readonly conditionError: "skip" | "deny" | undefined;
   /**
    * `onUnbufferable`: what to do where the policy needs a body that cannot be waited for (an upgrade, CONNECT,

@@ -73,7 +73,6 @@ describe("FR-011: validateRoutes()", () => {
   });
 
   test.each([
-    ["executionCondition", "{ name: tag, version: v1, executionCondition: 'true' }"],
     ["timeout", "{ name: tag, version: v1, timeout: 1s }"],
     ["failureMode", "{ name: tag, version: v1, failureMode: open }"],
     ["name", "{ name: fail-open, version: v1 }"],
@@ -81,6 +80,14 @@ describe("FR-011: validateRoutes()", () => {
     const problem = await problemOf(reference);
     expect(problem.message).toEndWith("is not supported by this engine yet");
     expect(problem.pointer).toBe(`/routes/0/policies/0/${key}`);
+  });
+
+  test("FR-015: what is wrong with a condition is told at its place", async () => {
+    const problem = await problemOf("{ name: tag, version: v1, executionCondition: request.paht == '/' }");
+    expect(problem.pointer).toBe("/routes/0/policies/0/executionCondition");
+    expect(problem.message).toContain("paht");
+    const notBool = await problemOf("{ name: tag, version: v1, executionCondition: request.path }");
+    expect(notBool.message).toContain("a bool is needed");
   });
 
   test.each(["deny", "skip"])(

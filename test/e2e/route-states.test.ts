@@ -31,7 +31,6 @@ describe("what the engine knows of a route decides", () => {
         { route: "empty", policies: [] },
         { route: "disabled", policies: [{ name: "tag", enabled: false, parameters: { label: "1" } }] },
         broken("never-valid"),
-        refused("condition", { executionCondition: 'request.path == "/"' }),
         refused("open", { failureMode: "open" }),
         refused("timeout", { timeout: "250ms" }),
       ],
@@ -59,9 +58,8 @@ describe("what the engine knows of a route decides", () => {
   });
 
   for (const [route, pointer] of [
-    ["condition", "/routes/4/policies/0/executionCondition"],
-    ["open", "/routes/5/policies/0/failureMode"],
-    ["timeout", "/routes/6/policies/0/timeout"],
+    ["open", "/routes/4/policies/0/failureMode"],
+    ["timeout", "/routes/5/policies/0/timeout"],
   ] as const) {
     test(`edge: what this engine cannot do yet is an error of the route that says so: ${route}`, async () => {
       expect((await stack.get(`/${route}`)).status).toBe(503);

@@ -14,7 +14,6 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   cel: ["sdk", "observability", "@marcbachmann/cel-js", "@bufbuild/re2"],
   policy: ["sdk", "document", "observability"],
   chain: ["sdk", "policy", "observability"],
-  cel: ["sdk", "observability", "@marcbachmann/cel-js", "@bufbuild/re2"],
   config: ["sdk", "document", "policy", "cel", "chain", "observability"],
   gen: ["@bufbuild/protobuf"],
   kernel: ["sdk", "chain", "config", "gen", "observability", "type:transport", "@bufbuild/protobuf"],
