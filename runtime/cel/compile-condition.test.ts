@@ -57,7 +57,8 @@ describe("what does not compile", () => {
     ["request.path.matches('(')", "the regular expression is not well-formed at character 22"],
     ["request.path.matches('(?=a)')", "the regular expression is not well-formed"],
     ["request.path.matches('(a{1000}){1000}')", "the regular expression"],
-    [`request.path.matches('${"a{900}".repeat(3)}')`, "repeats more than 2000 times"],
+    [`request.path.matches('${"a{900}".repeat(3)}')`, "compiles to 2702 instructions, more than 2000"],
+    [`request.path.matches('(${"a".repeat(900)}){1000}')`, "repeats too many characters"],
     [`request.path.matches('${"a".repeat(1_025)}')`, "is longer than 1024 characters"],
     ["[1].all(a, [2].all(b, [3].all(c, true)))", "macros are nested deeper than 2 levels"],
     ["cel.bind(a, 1, cel.bind(b, 2, [3].all(c, true)))", "macros are nested deeper than 2 levels"],
@@ -193,5 +194,7 @@ describe("what is mended in cel-js", () => {
     expect(decide('metadata.name.matches("^[a-c]+$")', { metadata })).toBe(true);
     expect(decide('["/x", "/y"].exists(p, request.path.matches(p + "$"))', { path })).toBe(true);
     expect(decide(String.raw`request.path.matches(r"^/api/v\d{2}/")`, { path })).toBe(true);
+    const uuid = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
+    expect(decide(`"0b5f9a4e-1c2d-4e3f-8a9b-0c1d2e3f4a5b".matches("^${uuid}$")`)).toBe(true);
   });
 });

@@ -40,6 +40,12 @@ export const MAX_PATTERN_TEXT = 1_024;
 /** Characters of a regular expression that is not: it may come from a request. */
 export const MAX_MADE_PATTERN_TEXT = 128;
 
+/**
+ * Characters of a regular expression times its counted repetitions: compiling makes the copies before their number is
+ * known, at up to a microsecond each.
+ */
+export const MAX_PATTERN_COPIES = 50_000;
+
 /** Instructions of a compiled regular expression: the time of a match is this times the length of the text. */
 export const MAX_PATTERN_INSTRUCTIONS = 2_000;
 

@@ -3,6 +3,7 @@ import {
   COMPILE_WORK_PER_CHARACTER,
   COMPILE_WORK_PER_COPY,
   MAX_MADE_PATTERN_TEXT,
+  MAX_PATTERN_COPIES,
   MAX_PATTERN_INSTRUCTIONS,
   MAX_PATTERN_TEXT,
   PATTERN_CACHE_SIZE,
@@ -43,10 +44,9 @@ export class PatternCache {
 /** Compiles a pattern, or tells why it cannot be used, in words that go on from "the regular expression". */
 export function compilePattern(source: string): Pattern | string {
   if (source.length > MAX_PATTERN_TEXT) return `is longer than ${MAX_PATTERN_TEXT} characters`;
-  // RE2 itself refuses repetitions inside each other that come to more than 1,000.
-  if (countsOf(source).reduce((sum, count) => sum + count, 0) > MAX_PATTERN_INSTRUCTIONS) {
-    return `repeats more than ${MAX_PATTERN_INSTRUCTIONS} times`;
-  }
+  // What compiling may take. RE2 itself refuses repetitions inside each other that come to more than 1,000.
+  const copies = countsOf(source).reduce((sum, count) => sum + count, 0);
+  if (source.length * copies > MAX_PATTERN_COPIES) return "repeats too many characters";
   let compiled: RE2JS;
   try {
     compiled = RE2JS.compile(source);

@@ -129,7 +129,11 @@ export class Survey {
     const pattern = literalText(argument);
     const compiled = pattern === undefined ? undefined : compilePattern(pattern);
     if (typeof compiled === "string") {
-      this.#find(argument!, `the regular expression ${compiled}`, "one in the syntax of RE2 is needed");
+      this.#find(
+        argument!,
+        `the regular expression ${compiled}`,
+        "a short one in the syntax of RE2 is needed",
+      );
     }
   }
 
