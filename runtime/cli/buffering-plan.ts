@@ -16,8 +16,11 @@ export interface BufferedBody {
   readonly step: number;
   /** Places of all steps that read it. */
   readonly readBy: readonly number[];
-  /** When Envoy is asked for it. There are no conditions yet: always, where a body follows the headers. */
-  readonly when: "body follows";
+  /**
+   * When Envoy is asked for it: where a body follows the headers, always, or only if the condition of one of the steps
+   * that read it is true.
+   */
+  readonly when: "body follows" | "condition is true";
   /** What the answer to the headers asks Envoy for then. */
   readonly answer: AnswerModes;
 }
@@ -27,15 +30,19 @@ export function bufferingOf(
   steps: readonly StepPlan[],
   { bodyBytes, wantsResponse }: { readonly bodyBytes: number; readonly wantsResponse: boolean },
 ): BufferingPlan {
-  const request = readersOf(steps, "request");
-  const response = readersOf(steps, "response");
-  const body = (readers: readonly number[], answer: AnswerModes): BufferedBody | null => {
+  const body = (direction: "request" | "response", answer: AnswerModes): BufferedBody | null => {
+    const readers = readersOf(steps, direction);
     const [step] = readers;
-    return step === undefined ? null : { step, readBy: readers, when: "body follows", answer };
+    if (step === undefined) return null;
+    const always = steps.some(
+      ({ place, condition, conditionReads }) =>
+        readers.includes(place) && (condition === null || conditionReads[direction]),
+    );
+    return { step, readBy: readers, when: always ? "body follows" : "condition is true", answer };
   };
   const first = modeOverride({ requestBody: true, response: wantsResponse, responseBody: false });
   const second = modeOverride({ requestBody: false, response: true, responseBody: true });
-  return { request: body(request, modesOf(first)), response: body(response, modesOf(second)), bodyBytes };
+  return { request: body("request", modesOf(first)), response: body("response", modesOf(second)), bodyBytes };
 }
 
 /** Places of the steps that read a body, in the order in which they run. */

@@ -243,6 +243,8 @@ The answer to request headers asks Envoy for:
       request: 2,
       response: null,
       appliesToDenials: false,
+      condition: null,
+      conditionReads: { request: false, response: false },
       requestBody: "none",
       responseBody: "none",
       onUnbufferable: "deny",
@@ -316,6 +318,41 @@ The answer to the headers of a response with a body asks Envoy for:
       expect(firstAnswer).toMatchObject({ requestBody: "BUFFERED", requestTrailers: "SEND" });
       expect(steps[2]).toMatchObject({ requestBody: "raw", responseBody: "none", onUnbufferable: "skip" });
     });
+  });
+
+  test("FR-015: under which condition a step runs, and a body is buffered", async () => {
+    const both = { onRequest: () => undefined, onResponse: () => undefined };
+    const registry = [
+      entryOf("plain", () => both),
+      entryOf("reads", () => both, "requiresRequestBody: buffered\n"),
+    ];
+    await write(
+      "condition-routes.yaml",
+      `routes:
+  - route: a
+    policies:
+      - { name: reads, version: v1, executionCondition: request.method == "POST" }
+      - { name: plain, version: v1, executionCondition: response.status >= 500 }
+  - route: b
+    policies:
+      - { name: plain, version: v1, executionCondition: 'request.body.contains("x")' }
+`,
+    );
+    const path = await write("conditions.yaml", "routes: { path: condition-routes.yaml }\n");
+    const first = await run(["explain", "--config", path, "--route", "a"], { registry });
+    expect(first.out).toContain(
+      '1. reads v1.0.0: runs on request headers and body (1st), response headers (1st), if request.method == "POST"; 501',
+    );
+    expect(first.out).toContain(
+      "2. plain v1.0.0: runs on response headers (2nd), if response.status >= 500\n",
+    );
+    expect(first.out).toContain(
+      "where one follows its headers and a condition of these is true: read by step 1\n",
+    );
+    const second = await run(["explain", "--config", path, "--route", "b", "--json"], { registry });
+    const { buffering, steps } = JSON.parse(second.out);
+    expect(buffering.request).toMatchObject({ step: 1, when: "body follows" });
+    expect(steps[0]).toMatchObject({ condition: 'request.body.contains("x")', requestBody: "buffered" });
   });
 
   test("a route without policies passes", async () => {

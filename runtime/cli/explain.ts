@@ -55,7 +55,10 @@ function bufferingText(buffering: BufferingPlan | null): string[] {
     if (body === null) return [];
     const readers = body.readBy.map((place) => `step ${place}`).join(", ");
     const first = body.readBy.length === 1 ? "" : `; step ${body.step} is the first to stop for it`;
-    return [`  the body of a ${direction}, where one follows its headers: read by ${readers}${first}`];
+    const condition = body.when === "condition is true" ? " and a condition of these is true" : "";
+    return [
+      `  the body of a ${direction}, where one follows its headers${condition}: read by ${readers}${first}`,
+    ];
   };
   const bodies = [...line("request", request), ...line("response", response)];
   if (bodies.length === 0) return [];
@@ -111,7 +114,8 @@ function stepText(step: StepPlan, { steps, buffering }: RoutePlan): string {
   }
   if (step.appliesToDenials) phases.push("denials of the engine");
   const needsBody = step.requestBody !== "none" || step.responseBody !== "none";
-  return `${head}: runs on ${phases.join(", ") || "nothing"}${needsBody ? unbufferableText(step) : ""}`;
+  const condition = step.condition === null ? "" : `, if ${step.condition}`;
+  return `${head}: runs on ${phases.join(", ") || "nothing"}${condition}${needsBody ? unbufferableText(step) : ""}`;
 }
 
 const BODIES: Readonly<Record<StepPlan["requestBody"], string>> = {

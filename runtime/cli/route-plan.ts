@@ -36,6 +36,10 @@ export interface StepPlan {
   /** Place among the response hooks, in response order, from 1; null where there is none. */
   readonly response: number | null;
   readonly appliesToDenials: boolean;
+  /** The condition under which it runs; null where it always does. */
+  readonly condition: string | null;
+  /** Which bodies the condition itself reads: those are waited for whatever it comes to. */
+  readonly conditionReads: { readonly request: boolean; readonly response: boolean };
   /** The bodies that Envoy buffers for it: in the request, and in the response. */
   readonly requestBody: BodyRequirement;
   readonly responseBody: BodyRequirement;
@@ -118,10 +122,13 @@ function number(
   const responses = phases.filter((phase) => phase.response).length;
   let request = 0;
   let response = 0;
-  return policies.map(({ policy, reference }, index) => {
+  return policies.map(({ policy, reference, condition }, index) => {
     const { name, version, appliesToDenials, requiresRequestBody, requiresResponseBody } = policy.definition;
     const phase = phases[index]!;
-    if (phase.request) request++;
+    const reads = condition?.reads;
+    const runs = phase.request && reads?.response !== true;
+    const looks = runs || (reference.enabled && reads?.requestBody === true);
+    if (looks) request++;
     if (phase.response) response++;
     const place = responseOrder === "listed" ? response : responses - response + 1;
     return {
@@ -129,15 +136,25 @@ function number(
       name,
       version,
       enabled: reference.enabled,
-      request: phase.request ? request : null,
+      request: looks ? request : null,
       response: phase.response ? place : null,
       appliesToDenials,
-      requestBody: phase.request ? requiresRequestBody : "none",
-      responseBody: phase.response ? requiresResponseBody : "none",
+      condition: reference.executionCondition ?? null,
+      conditionReads: { request: reads?.requestBody === true, response: reads?.responseBody === true },
+      requestBody: needOf(runs ? requiresRequestBody : "none", looks && reads?.requestBody === true),
+      responseBody: needOf(
+        phase.response ? requiresResponseBody : "none",
+        phase.response && reads?.responseBody === true,
+      ),
       onUnbufferable: reference.onUnbufferable ?? "deny",
       ...(phase.error === undefined ? {} : { error: phase.error }),
     };
   });
+}
+
+/** A condition that reads a body needs it decoded, if nobody else needs it. */
+function needOf(own: BodyRequirement, conditionReads: boolean): BodyRequirement {
+  return own === "none" && conditionReads ? "buffered" : own;
 }
 
 /** The problems of a route's entries, and those that are nobody's: they may be why it is not there. */

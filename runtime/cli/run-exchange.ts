@@ -9,6 +9,7 @@ import type { HeaderTable } from "../chain/header-table.ts";
 import type { ReceivedRequest, ReceivedResponse } from "../chain/messages.ts";
 import type { EngineConfig } from "../config/engine-config.ts";
 import type { PlannedRoute } from "../config/plan-policies.ts";
+import { handlingOf } from "../config/plan-policies.ts";
 import { createEngineMetrics } from "../observability/engine-metrics.ts";
 import type { EngineLogger } from "../observability/log.ts";
 import { createInstance } from "../policy/create-instance.ts";
@@ -93,10 +94,7 @@ function chainOf({ plan, config }: RunSettings, instances: readonly PolicyInstan
     route,
     responseOrder,
     bodyBytes: limits.bodyBytes,
-    steps: instances.map((instance, index) => ({
-      instance,
-      onUnbufferable: enabled[index]?.reference.onUnbufferable,
-    })),
+    steps: instances.map((instance, index) => ({ instance, ...handlingOf(enabled[index]!) })),
     metadata: { ...config.metadata, ...metadata },
     metrics: createEngineMetrics(),
   });

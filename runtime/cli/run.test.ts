@@ -66,6 +66,7 @@ const ROUTES = `routes:
       - { name: loud, version: v1 }
       - { name: dress, version: v1 }
   - { route: open, policies: [] }
+  - { route: posts, policies: [{ name: move, version: v1, executionCondition: request.method == "POST" }] }
   - { route: small, limits: { bodyBytes: 1KiB }, policies: [{ name: loud, version: v1 }] }
   - { route: skipping, policies: [{ name: loud, version: v1, onUnbufferable: skip }] }
   - { route: unmade, policies: [{ name: unmade, version: v1 }] }
@@ -247,6 +248,13 @@ The client gets:
     const { code, out } = await run({ request: grpc, route: "skipping" });
     expect(code).toBe(0);
     expect(out).toContain("1. loud v1.0.0 (request): left out, its body cannot be buffered");
+  });
+
+  test("FR-015: a policy whose condition is false is left out", async () => {
+    const get = await run({ route: "posts", request: "GET / HTTP/1.1\nHost: a.test\n\n" });
+    const post = await run({ route: "posts", request: "POST / HTTP/1.1\nHost: a.test\n\n" });
+    expect([get.code, post.code]).toEqual([0, 0]);
+    expect([get.out.includes("move v1.0.0"), post.out.includes("move v1.0.0")]).toEqual([false, true]);
   });
 
   test("a route without policies passes everything", async () => {

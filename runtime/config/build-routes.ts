@@ -7,7 +7,7 @@ import { createInstance } from "../policy/create-instance.ts";
 import type { BuildInfo } from "../policy/registry.ts";
 import { Breather } from "./breather.ts";
 import type { MergedRoute } from "./merge-routes.ts";
-import type { PlannedPolicy, PlannedRoute } from "./plan-policies.ts";
+import { handlingOf, type PlannedPolicy, type PlannedRoute } from "./plan-policies.ts";
 import type { RouteRecord } from "./route-record.ts";
 import { type ClosingInstances, SharedInstance } from "./shared-instance.ts";
 
@@ -136,7 +136,7 @@ class RouteDraft {
     if (before?.plan === undefined || before.instances.length !== instances.length) return false;
     return (
       instances.every((instance, index) => instance === before.instances[index]) &&
-      isDeepStrictEqual(handlingOf(before.plan.policies), handlingOf(policies)) &&
+      isDeepStrictEqual(handlings(before.plan.policies), handlings(policies)) &&
       before.plan.resource.responseOrder === resource.responseOrder &&
       isDeepStrictEqual(before.plan.resource.metadata, resource.metadata) &&
       isDeepStrictEqual(before.plan.resource.limits, resource.limits)
@@ -158,11 +158,9 @@ class RouteDraft {
     const { metrics, metadata } = this.#context;
     return compileChain({
       route: resource.route,
-      steps: this.#slots.map(({ planned: { reference, condition }, instance }) => ({
+      steps: this.#slots.map(({ planned, instance }) => ({
         instance: instance!.instance,
-        onUnbufferable: reference.onUnbufferable,
-        condition,
-        conditionError: reference.conditionError,
+        ...handlingOf(planned),
       })),
       responseOrder: resource.responseOrder,
       metadata: { ...metadata, ...resource.metadata },
@@ -178,14 +176,10 @@ class RouteDraft {
   }
 }
 
-/** What a route says of its policies beside their parameters. */
-function handlingOf(policies: readonly PlannedPolicy[]): unknown {
+/** What a route says of its policies beside their parameters, to compare. */
+function handlings(policies: readonly PlannedPolicy[]): unknown {
   const enabled = policies.filter(({ reference }) => reference.enabled);
-  return enabled.map(({ reference: { onUnbufferable, executionCondition, conditionError } }) => [
-    onUnbufferable,
-    executionCondition,
-    conditionError,
-  ]);
+  return enabled.map((planned) => ({ ...handlingOf(planned), condition: planned.condition?.source }));
 }
 
 /** Finds an instance for each enabled policy: an equal one, else the one whose place a new one will take. */

@@ -1,4 +1,5 @@
 import { type Condition, compileCondition } from "../cel/compile-condition.ts";
+import type { StepSettings } from "../chain/compile.ts";
 import { toPointer } from "../document/pointer.ts";
 import type { Problem } from "../document/problem.ts";
 import type { PolicyDefinition } from "../policy/definition.ts";
@@ -36,6 +37,12 @@ export interface PlannedPolicy {
   readonly params: unknown;
   /** Undefined: the policy always runs. */
   readonly condition: Condition | undefined;
+}
+
+/** What a chain is told of a policy beside the instance: what the route says of it. */
+export function handlingOf({ reference, condition }: PlannedPolicy): Omit<StepSettings, "instance"> {
+  const { onUnbufferable, conditionError } = reference;
+  return { onUnbufferable, condition, conditionError };
 }
 
 /** Checks policies of a route, by their place, against those of the executable; collects every problem. */
@@ -102,7 +109,14 @@ function planPolicy(reference: PolicyReference, context: PlanContext): PlanPolic
 }
 
 function conditionOf({ executionCondition }: PolicyReference): ReturnType<typeof compileCondition> {
-  return executionCondition === undefined ? { problems: [] } : compileCondition(executionCondition);
+  if (executionCondition === undefined) return { problems: [] };
+  const compiled = compileCondition(executionCondition);
+  const { reads } = compiled.condition ?? {};
+  if (reads?.requestBody !== true || !reads.response) return compiled;
+  // Whether the body is waited for would be known only after it has been sent on.
+  return {
+    problems: ["Cannot use a condition on both the request's body and the response: one of them is needed"],
+  };
 }
 
 /** What the policy's own `validate` says; it is the author's code, so it may say or throw anything. */
