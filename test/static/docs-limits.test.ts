@@ -49,6 +49,9 @@ const FIXED: Readonly<Record<string, readonly string[]>> = {
 /** Limits that nobody outside of the code can meet, or that the generated Envoy configuration shows. */
 const INTERNAL = [
   "admin/MAX_BODY_BYTES",
+  // Of bodies: no exchange reaches them yet.
+  "chain/MAX_CODINGS",
+  "chain/MAX_ZSTD_WINDOW_BYTES",
   "cli/MAX_CONNECTIONS",
   "cli/MAX_REQUESTS",
   "config/MAX_AT_ONCE",
