@@ -300,6 +300,32 @@ test.each(["gzip", "deflate", "br", "zstd", "gzip, br", "unknown", "a, b, c, d"]
   },
 );
 
+test("a bomb of 2 GiB is never in memory", () => {
+  const member = gzipSync(new Uint8Array(16 * MIB));
+  const gzip = Buffer.concat(Array.from({ length: 128 }, () => member));
+  // Blocks of 128 KiB that repeat one byte.
+  const blocks = Array.from({ length: 16 * KIB }, () => Buffer.from([0x02, 0x00, 0x10, 0x61]));
+  const zstd = Buffer.concat([
+    Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38]),
+    ...blocks,
+    Buffer.from([1, 0, 0]),
+  ]);
+  for (const [coding, bomb] of [["gzip", gzip] as const, ["zstd", zstd] as const]) {
+    const peak = process.resourceUsage().maxRSS;
+    const limits = { maxBytes: 4 * MIB, maxRatio: Number.POSITIVE_INFINITY };
+    expect(outcome(bomb, coding, limits)).toBe("! too_large");
+    // In KiB.
+    expect(process.resourceUsage().maxRSS - peak).toBeLessThan(128 * KIB);
+  }
+});
+
+test("limits may be infinite", () => {
+  const limits = { maxBytes: Number.POSITIVE_INFINITY, maxRatio: Number.POSITIVE_INFINITY };
+  for (const [coding, , encode] of CODINGS) {
+    expect(decodeContent(encode(new Uint8Array(MIB)), coding, limits)).toHaveLength(MIB);
+  }
+});
+
 test("a body without coding has the same limit, and no ratio", () => {
   expect(outcome(HELLO, undefined, { maxBytes: HELLO.length, maxRatio: 0 })).toBe(HELLO_TEXT);
   expect(outcome(HELLO, undefined, { maxBytes: HELLO.length - 1, maxRatio: 0 })).toBe("! too_large");
@@ -395,6 +421,18 @@ describe("deflate with and without the zlib format", () => {
     expect(decodeContent(coded, "deflate", LIMITS)).toEqual(content);
   });
 
+  test.each([
+    ["a check of it that is wrong", 0x78, 0x02],
+    ["a window zlib has not", 0x88, 0x1c],
+    ["another method", 0x10, 0x1b],
+  ])("what has no zlib header is read without: %s", (_name, first, second) => {
+    // The bits of a stored block before its length are padding, so that a header can stand there.
+    const length = [second, 0];
+    const content = noise(second);
+    const coded = join([first, ...length, second ^ 0xff, 0xff], content, [0x01, 0, 0, 0xff, 0xff]);
+    expect(decodeContent(coded, "deflate", LIMITS)).toEqual(content);
+  });
+
   test("a zlib header is not tried without the format", () => {
     const damaged = Uint8Array.from(deflateSync(HELLO));
     damaged[damaged.length - 1]! ^= 1;
@@ -441,6 +479,8 @@ describe("zstd frames", () => {
     ["a window, no size", [0x00, 0x00], 3],
     ["a window and a size", [0x80, 0x00, 3, 0, 0, 0], 3],
     ["a window of 8 MiB", [0x00, 13 << 3], 3],
+    ["a dictionary of number 0 in one byte: none", [0x01, 0x00, 0], 3],
+    ["a dictionary of number 0 in four bytes: none", [0x03, 0x00, 0, 0, 0, 0], 3],
   ] as [string, number[], number][])("a header with %s is read", (_name, header, size) => {
     const block = [...BLOCK];
     block[0] = ((size << 3) & 0xff) | 3;

@@ -277,10 +277,9 @@ function readZstdWindow(descriptor: number): number {
 }
 
 function readZstdSize(view: DataView, at: number, length: number): number {
-  if (length === 1) return view.getUint8(at);
-  if (length === 2) return view.getUint16(at, true) + 256;
-  if (length === 4) return view.getUint32(at, true);
-  return Number(view.getBigUint64(at, true));
+  if (length === 8) return Number(view.getBigUint64(at, true));
+  // What one or two bytes can say is never too large.
+  return length === 4 ? view.getUint32(at, true) : 0;
 }
 
 /** With `info` the result has its decoder too, which knows how much it took. */

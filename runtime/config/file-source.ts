@@ -36,6 +36,8 @@ export class FileSource {
   #seen: { readonly signature: string; times: number; read?: RouteSet | undefined } | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
+  /** Why looking failed last, until something is applied: it is not logged five times a second. */
+  #fault: string | undefined;
   /** Looks and reloads, one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -63,14 +65,21 @@ export class FileSource {
 
   /**
    * Looks at the files once and applies them if they changed and are stable. The watch does this every 200 ms.
-   * Never rejects.
+   * Never rejects; a fault is logged once, until something is applied.
    */
-  poll(): Promise<ApplyReport | undefined> {
-    return this.#inTurn(() => this.#look()).catch((cause: unknown) => {
+  async poll(): Promise<ApplyReport | undefined> {
+    try {
+      const report = await this.#inTurn(() => this.#look());
+      if (report !== undefined) this.#fault = undefined;
+      return report;
+    } catch (cause) {
       const { log, path } = this.#settings;
-      log.error(`Cannot watch ${JSON.stringify(path)}: looking at it failed`, { error: cause });
+      const fault = String(cause);
+      if (fault !== this.#fault)
+        log.error(`Cannot watch ${JSON.stringify(path)}: looking at it failed`, { error: cause });
+      this.#fault = fault;
       return undefined;
-    });
+    }
   }
 
   /** Ends the watch; resolves when a look that has begun is over. */

@@ -337,7 +337,7 @@ describe("headers", () => {
     );
     const stream = driver.open().send("request_headers");
     expect(JSON.stringify(stream.dynamicMetadata)).toContain('"a":{"x":1,"y":[true]}');
-    expect(({} as Record<string, unknown>)["z"]).toBeUndefined();
+    expect(({} as Record<string, unknown>).z).toBeUndefined();
   });
 });
 
@@ -375,5 +375,31 @@ describe("routing", () => {
     const stream = new KernelDriver({ test: "unavailable" }).open().send("request_headers");
     expect(stream.denial?.body).toMatch(/^route_unavailable [0-9a-f]{16}$/);
     expect(stream.edits).toEqual(["content-type=text/plain"]);
+  });
+});
+
+describe("what is known of a request", () => {
+  const clientOf = (extra: object) => {
+    let client: unknown;
+    const stream = single({
+      onRequest: (ctx) => {
+        client = [ctx.client, ctx.attributes["source.address"]];
+      },
+    });
+    stream.send("request_headers", { headers: [...GET, ["x-forwarded-for", "1.2.3.4"]], extra });
+    return client;
+  };
+  const source = (address: string) => ({
+    attributes: { "envoy.filters.http.ext_proc": { "source.address": address } },
+  });
+
+  test("A18.21: an attribute that Envoy does not know or was not told to send is missing, and nothing breaks", () => {
+    expect(clientOf({})).toEqual([{ address: "", port: 0 }, undefined]);
+  });
+
+  test("A18.23: the client's address is the connection's, never what a header claims", () => {
+    expect(clientOf(source("10.0.0.1:4711"))).toEqual([{ address: "10.0.0.1", port: 4711 }, "10.0.0.1:4711"]);
+    expect(clientOf(source("[::1]:80"))).toEqual([{ address: "::1", port: 80 }, "[::1]:80"]);
+    expect(clientOf(source("/run/a.sock"))).toEqual([{ address: "/run/a.sock", port: 0 }, "/run/a.sock"]);
   });
 });

@@ -193,6 +193,16 @@ describe("one stream", () => {
     expect(server.streams[0]?.events).toEqual(["a", "b", "", "(half-close)", "(cancel)"]);
   });
 
+  test("A18.9: messages are never compressed, and the trailers have the status", async () => {
+    const { client } = await started();
+    const call = await client.open({ "grpc-accept-encoding": "gzip,deflate" }).send("a").answered();
+    expect(call.received[0]).toBe(0);
+    expect(call.headers["grpc-encoding"] ?? "identity").toBe("identity");
+    call.stream.end();
+    await call.over();
+    expect(call.status).toBe("0");
+  });
+
   test("a message may come in pieces, several in one", async () => {
     const { client } = await started();
     const call = client.open();

@@ -23,6 +23,10 @@ const routes = [
       { name: "deny", parameters: { reason: "quota_exceeded", status: 429, body: "slow down" } },
     ],
   },
+  {
+    route: "answered",
+    policies: [{ name: "mutate", parameters: { response: { setHeaders: { "x-seen": "1" } } } }],
+  },
   { route: "failed", policies: [{ name: "faulty", parameters: { how: "throw" } }] },
 ];
 
@@ -93,6 +97,38 @@ test("A13: an Envoy that only lets us watch is neither answered nor held up", as
     expect(stats).toContain("stream_msgs_sent");
     expect(stats).not.toContain("stream_msgs_received");
     expect(stats).not.toContain("spurious_msgs_received");
+  } finally {
+    await envoy.stop();
+  }
+});
+
+test("A18.19: an answer of Envoy's own passes no response policy", async () => {
+  const envoy = await startEnvoyFor(stack, {
+    routes,
+    envoy({ connectionManager }) {
+      const local = { name: "answered", match: { path: "/local" }, direct_response: { status: 418 } };
+      connectionManager.route_config.virtual_hosts[0]?.routes.unshift(local);
+    },
+  });
+  try {
+    const local = await request(envoy.port, { path: "/local" });
+    expect([local.status, local.header("x-seen")]).toEqual([418, undefined]);
+    expect((await request(envoy.port, { path: "/answered" })).header("x-seen")).toBe("1");
+  } finally {
+    await envoy.stop();
+  }
+});
+
+test("A18.24: a change that Envoy refuses is a 500, also where Envoy is told to fail open", async () => {
+  const envoy = await startEnvoyFor(stack, {
+    routes,
+    envoy({ extProc }) {
+      extProc.failure_mode_allow = true;
+      extProc.mutation_rules = { disallow_all: true, disallow_is_error: true };
+    },
+  });
+  try {
+    expect((await request(envoy.port, { path: `/${NAMES[5]}` })).status).toBe(500);
   } finally {
     await envoy.stop();
   }
