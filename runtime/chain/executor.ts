@@ -107,6 +107,11 @@ export class Exchange implements ExchangeFacts {
     return this.#requestCursor === this.chain.request.length;
   }
 
+  /** What a step's condition came to; undefined where it has none, or was not evaluated yet. */
+  decided(step: Step): boolean | undefined {
+    return this.#pinned?.get(step);
+  }
+
   /** Aborted when the exchange is cancelled, or ends while a hook is still at work. */
   signal(): AbortSignal {
     if (this.#abort === undefined) {

@@ -36,7 +36,7 @@ export interface LeftOut {
   readonly name: string;
   readonly version: string;
   readonly phase: "request" | "response";
-  readonly reason: "ended" | "unbufferable";
+  readonly reason: "ended" | "unbufferable" | "condition";
 }
 
 /** What became of the exchange. */
@@ -191,14 +191,16 @@ class Run {
       );
     const phases =
       responded || reason === "ended" ? (["request", "response"] as const) : (["request"] as const);
-    return phases.flatMap((phase) =>
-      chain[phase]
-        .map(
-          ({ index, name, version }) =>
-            ({ place: this.#places.get(index)!, name, version, phase, reason }) as const,
-        )
-        .filter(({ place }) => !ran(place, phase)),
-    );
+    return phases.flatMap((phase) => {
+      const hook = phase === "request" ? "onRequest" : "onResponse";
+      return chain[phase]
+        .filter(({ index, policy }) => policy[hook] !== undefined && !ran(this.#places.get(index)!, phase))
+        .map((step): LeftOut => {
+          const place = this.#places.get(step.index)!;
+          const why = this.#exchange.decided(step) === false ? "condition" : reason;
+          return { place, name: step.name, version: step.version, phase, reason: why };
+        });
+    });
   }
 }
 

@@ -84,9 +84,14 @@ function changesText({ headers = {}, body, metadata, ...message }: MessageChange
 }
 
 function leftOutText({ place, name, version, phase, reason }: LeftOut): string {
-  const why = reason === "ended" ? "not reached" : "left out, its body cannot be buffered";
-  return `  ${place}. ${name} ${version} (${phase}): ${why}`;
+  return `  ${place}. ${name} ${version} (${phase}): ${NOT_RUN[reason]}`;
 }
+
+const NOT_RUN: Readonly<Record<LeftOut["reason"], string>> = {
+  ended: "not reached",
+  unbufferable: "left out, its body cannot be buffered",
+  condition: "left out, its condition is not true",
+};
 
 function part(title: string, message: SentMessage | null, style: Style): string[] {
   if (message === null) return title.includes("upstream") ? [`${paint(title, "bold", style)} nothing`] : [];
