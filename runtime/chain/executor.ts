@@ -30,6 +30,7 @@ import {
   RequestMessage,
   ResponseMessage,
 } from "./messages.ts";
+import { StepConditions } from "./step-conditions.ts";
 import { isThenable } from "./thenable.ts";
 
 /** Visible ASCII of a length that no honest id exceeds: a client may send it, and logs repeat it. */
@@ -66,8 +67,7 @@ export class Exchange implements ExchangeFacts {
   readonly dynamicMetadata: DynamicMetadata = Object.create(null);
   readonly #log: EngineLogger;
   readonly #bodies: ExchangeBodies;
-  /** What conditions came to, for the phases and denials that follow. */
-  #pinned: Map<Step, boolean> | undefined;
+  readonly #conditions = new StepConditions(this);
   #requestCursor = 0;
   #responseCursor = 0;
   /** The walk of hooks over a denial, while it waits. */
@@ -109,7 +109,7 @@ export class Exchange implements ExchangeFacts {
 
   /** What a step's condition came to; undefined where it has none, or was not evaluated yet. */
   decided(step: Step): boolean | undefined {
-    return this.#pinned?.get(step);
+    return this.#conditions.decided(step);
   }
 
   /** Aborted when the exchange is cancelled, or ends while a hook is still at work. */
@@ -262,21 +262,21 @@ export class Exchange implements ExchangeFacts {
   }
 
   /** Evaluates a step's condition where it is not pinned yet; one that looks at a body waits for it. */
-  #decide(step: Step, condition: StepCondition, direction: Direction): Admission {
-    const pinned = this.#pinned?.get(step);
-    if (pinned !== undefined) return pinned ? "run" : "skip";
-    const { reads } = condition;
+  #decide(step: Step, { reads }: StepCondition, direction: Direction): Admission {
+    const decided = this.#conditions.decided(step);
+    if (decided !== undefined) return decided ? "run" : "skip";
     if (direction === "request" ? reads.requestBody : reads.responseBody) {
       const admission = this.#awaitBody(step, direction, "buffered");
       // Left out for its body's sake: its other phase is left out too.
-      if (admission === "skip") this.#pin(step, false);
+      if (admission === "skip") this.#conditions.pin(step, false);
       if (admission !== "run") return admission;
     }
-    try {
-      return this.#pin(step, condition.evaluate(this.#conditionContext(step, direction))) ? "run" : "skip";
-    } catch (cause) {
-      return this.#failCondition(step, cause);
-    }
+    const decision = this.#conditions.evaluate(step, this.#conditionContext(step, direction));
+    if (decision.errorId === undefined) return this.#conditions.pin(step, decision.value) ? "run" : "skip";
+    this.#conditions.pin(step, false);
+    if (step.conditionError === "skip") return "skip";
+    this.denial ??= engineDenial(500, "condition_failed", { errorId: decision.errorId, decider: step });
+    return "stop";
   }
 
   #conditionContext(step: Step, direction: Direction): HookContext {
@@ -285,42 +285,19 @@ export class Exchange implements ExchangeFacts {
     return new ResponseHookContext(this, step, messages, "buffered");
   }
 
-  /** Whether a step that applies to denials runs on this one: its condition decides, or has decided. */
+  /** Whether a step that applies to denials runs on this one: its condition has decided, or decides. */
   #dresses(
     step: Step,
     messages: { request: RequestMessage; response: ResponseMessage; denied: boolean },
   ): boolean {
     if (step.condition === undefined) return true;
-    const pinned = this.#pinned?.get(step);
-    if (pinned !== undefined) return pinned;
-    try {
-      return step.condition.evaluate(new ResponseHookContext(this, step, messages, "buffered"));
-    } catch (cause) {
-      this.#reportCondition(step, cause);
-      return false;
-    }
-  }
-
-  #pin(step: Step, value: boolean): boolean {
-    this.#pinned ??= new Map();
-    this.#pinned.set(step, value);
-    return value;
-  }
-
-  #failCondition(step: Step, cause: unknown): Admission {
-    const errorId = this.#reportCondition(step, cause);
-    this.#pin(step, false);
-    if (step.conditionError === "skip") return "skip";
-    this.denial ??= engineDenial(500, "condition_failed", { errorId, decider: step });
-    return "stop";
-  }
-
-  #reportCondition(step: Step, cause: unknown): string {
-    const errorId = newErrorId();
-    step.metrics.failure("condition").inc();
-    const fields = { request_id: this.requestId, error_id: errorId, error: cause };
-    step.log.warn("Condition failed", { ...fields, conditionError: step.conditionError });
-    return errorId;
+    const decided = this.#conditions.decided(step);
+    if (decided !== undefined) return decided;
+    const decision = this.#conditions.evaluate(
+      step,
+      new ResponseHookContext(this, step, messages, "buffered"),
+    );
+    return decision.errorId === undefined && decision.value;
   }
 
   #awaitBody(step: Step, direction: Direction, need: BodyNeed): Admission {
