@@ -3,8 +3,7 @@
 import { type AdminSources, adminPages, type EngineStatus } from "./admin/admin-pages.ts";
 import { healthPages, type Readiness } from "./admin/health-pages.ts";
 import type { HttpPages, HttpServer } from "./admin/http-server.ts";
-import { BodyMemory } from "./chain/body-memory.ts";
-import { DEFAULT_MAX_RATIO } from "./chain/content-coding.ts";
+import { bodySettings } from "./chain/exchange-bodies.ts";
 import type { EngineConfig } from "./config/engine-config.ts";
 import { FileSource } from "./config/file-source.ts";
 import { SnapshotStore } from "./config/snapshot-store.ts";
@@ -157,10 +156,7 @@ class EngineRun implements Engine {
     const accept = createProcessor({
       store,
       config: this.#config,
-      bodies: {
-        limits: { maxBytes: limits.bodyBytes, maxRatio: DEFAULT_MAX_RATIO },
-        memory: new BodyMemory(limits.bodyMemory, this.#metrics.bodyMemory),
-      },
+      bodies: bodySettings(limits, this.#metrics.bodyMemory),
       bodyWaitMs: limits.bodyWaitMs,
       log,
       metrics: this.#metrics,

@@ -1,3 +1,5 @@
+import { within as settledWithin } from "./policy/within.ts";
+
 /** What `work` comes to, or a rejection as soon as the signal aborts. */
 export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return await work;
@@ -14,14 +16,6 @@ export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | un
 
 /** @throws {Error} If the work takes longer. */
 export async function within(milliseconds: number, work: Promise<void> | undefined): Promise<void> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => late.reject(new Error(`It took more than ${milliseconds} ms`)),
-    milliseconds,
-  );
-  try {
-    await Promise.race([work, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const done = await settledWithin(work, milliseconds);
+  if (done === undefined) throw new Error(`It took more than ${milliseconds} ms`);
 }

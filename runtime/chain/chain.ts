@@ -55,6 +55,8 @@ export interface Chain {
   readonly steps: readonly Step[];
   /** The steps with a request hook, in list order. */
   readonly request: readonly Step[];
+  /** Whether a response hook looks at the request's body again. */
+  readonly keepsRequestBody: boolean;
   /** The steps with a response hook, in response order. */
   readonly response: readonly Step[];
 }

@@ -39,6 +39,7 @@ export function compileChain(settings: ChainSettings): Chain {
     bodyBytes,
     steps,
     request: steps.filter(hasRequestStep),
+    keepsRequestBody: response.some((step) => step.requestBody !== "none"),
     response,
   };
 }

@@ -1,4 +1,5 @@
 // The bodies of one exchange: whether a step's body is there, what it may weigh, and what memory it takes.
+import type { Gauge } from "../observability/metrics.ts";
 import { BodyMemory } from "./body-memory.ts";
 import { ContentCodingError, type ContentLimits, DEFAULT_MAX_RATIO } from "./content-coding.ts";
 import type { ReasonCode } from "./denial.ts";
@@ -30,11 +31,22 @@ export const BODY_STATUS: Readonly<Record<BodyReason, Readonly<Record<Direction,
   change_too_late: { request: 400, response: 502 },
 };
 
+/** Bounds from `limits.bodyBytes` and `limits.bodyMemory`; the gauge shows what is in use. */
+export function bodySettings(
+  limits: { readonly bodyBytes: number; readonly bodyMemory: number },
+  gauge?: Gauge,
+): BodySettings {
+  return {
+    limits: { maxBytes: limits.bodyBytes, maxRatio: DEFAULT_MAX_RATIO },
+    memory: new BodyMemory(limits.bodyMemory, gauge),
+  };
+}
+
 /** 10 MiB a body, and no bound for all together. */
-export const DEFAULT_BODIES: BodySettings = {
-  limits: { maxBytes: 10 * 1024 * 1024, maxRatio: DEFAULT_MAX_RATIO },
-  memory: new BodyMemory(Number.POSITIVE_INFINITY),
-};
+export const DEFAULT_BODIES = bodySettings({
+  bodyBytes: 10 * 1024 * 1024,
+  bodyMemory: Number.POSITIVE_INFINITY,
+});
 
 /** Codes of a content that decodes to more than it may. */
 const LARGE: ReadonlySet<string> = new Set(["too_large", "too_dense"]);

@@ -151,7 +151,7 @@ export class Exchange implements ExchangeFacts {
    * The bytes are counted until the exchange ends.
    */
   resume(direction: Direction, content: Uint8Array): void | Promise<void> {
-    const message = direction === "request" ? this.request : this.response!;
+    const message = this.#message(direction);
     const reason = this.#bodies.arrive(direction, message, content);
     if (reason !== undefined) return this.refuseBody(direction, reason);
     return direction === "request" ? this.runRequest() : this.#continueResponse(this.response!);
@@ -164,18 +164,18 @@ export class Exchange implements ExchangeFacts {
       (step) => step[need] !== "none" || step.condition?.reads[need] === true,
     );
     if (content.length === 0 || !looked) return false;
-    return !(direction === "request" ? this.request : this.response!).hasBody;
+    return !this.#message(direction).hasBody;
   }
 
   /** Whether policies changed a message since Envoy was last told. */
   changesLeft(direction: Direction): boolean {
-    const message = direction === "request" ? this.request : this.response!;
+    const message = this.#message(direction);
     return message.newContent !== undefined || message.edits().length > 0;
   }
 
   /** Lets go of the request's body when it was sent on and no step will look at it again. */
   requestSent(): void {
-    if (this.chain.response.some((step) => step.requestBody !== "none")) return;
+    if (this.chain.keepsRequestBody) return;
     this.request.body.drop();
     this.#bodies.release("request");
   }
@@ -204,6 +204,10 @@ export class Exchange implements ExchangeFacts {
     if (how === "cancelled" || this.#atWork > 0) this.#abort?.abort();
     const outcome: Outcome = how === "cancelled" ? "cancelled" : (this.denial?.outcome ?? "passed");
     this.#endHooks.run(this, this.chain.steps, { outcome, reason: this.denial?.reason ?? "" });
+  }
+
+  #message(direction: Direction): RequestMessage | ResponseMessage {
+    return direction === "request" ? this.request : this.response!;
   }
 
   #goesOn(): boolean {
@@ -301,7 +305,7 @@ export class Exchange implements ExchangeFacts {
   }
 
   #awaitBody(step: Step, direction: Direction, need: BodyNeed): Admission {
-    const message = direction === "request" ? this.request : this.response!;
+    const message = this.#message(direction);
     const state = this.#bodies.prepare(direction, message, need);
     if (state === "suspend") return "suspend";
     if (state === "ready") return "run";

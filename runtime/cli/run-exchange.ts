@@ -1,9 +1,8 @@
 // One exchange on the chain of a route, without Envoy, for `run`.
-import { BodyMemory } from "../chain/body-memory.ts";
 import type { Chain } from "../chain/chain.ts";
 import { compileChain } from "../chain/compile.ts";
-import { DEFAULT_MAX_RATIO } from "../chain/content-coding.ts";
 import { type Denial, denialBody } from "../chain/denial.ts";
+import { bodySettings } from "../chain/exchange-bodies.ts";
 import { Exchange } from "../chain/executor.ts";
 import type { HeaderTable } from "../chain/header-table.ts";
 import type { ReceivedRequest, ReceivedResponse } from "../chain/messages.ts";
@@ -112,12 +111,10 @@ class Run {
     parts: { chain: Chain; recorder: StepRecorder; places: ReadonlyMap<number, number> },
   ) {
     const { config, log, request } = settings;
-    const { bodyBytes, bodyMemory } = config.limits;
     this.#settings = settings;
     this.#recorder = parts.recorder;
     this.#places = parts.places;
-    const limits = { maxBytes: bodyBytes, maxRatio: DEFAULT_MAX_RATIO };
-    const bodies = { limits, memory: new BodyMemory(bodyMemory) };
+    const bodies = bodySettings(config.limits);
     this.#exchange = new Exchange({ chain: parts.chain, request: request.received, bodies, log });
     this.#recorder.follow(this.#exchange);
   }

@@ -102,12 +102,13 @@ export class EnvoyMessage {
     };
   }
 
-  /** The response of a `response_headers` message. */
-  response(): ReceivedResponse {
+  /** The response of a `response_headers` message, to a request of this method. */
+  response(method: string): ReceivedResponse {
     const { request } = this.#message;
     const headers = request.case === "responseHeaders" ? request.value : undefined;
     const { pseudo, lines } = headers === undefined ? NOTHING : split(headers);
-    return { status: Number(pseudo.get(":status") ?? 0), lines, hasBody: headers?.endOfStream === false };
+    const hasBody = headers?.endOfStream === false;
+    return { status: Number(pseudo.get(":status") ?? 0), lines, hasBody, method };
   }
 
   #attributes(): Record<string, string | number | boolean> {

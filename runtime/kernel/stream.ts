@@ -134,7 +134,7 @@ export class ExchangeStream implements IncomingStream {
       case "run":
         if (direction === "request") return this.#answerAfter(direction, part, exchange.runRequest());
         if (exchange.requestDone) {
-          const response = { ...message.response(), method: exchange.request.original.method };
+          const response = message.response(exchange.request.original.method);
           return this.#answerAfter(direction, part, exchange.runResponse(response));
         }
         return this.#refuse("out_of_order", "Envoy sent response_headers before every request step had run");

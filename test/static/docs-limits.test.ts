@@ -64,7 +64,6 @@ const FIXED: Readonly<Record<string, readonly string[]>> = {
 /** Limits that nobody outside of the code can meet, or that the generated Envoy configuration shows. */
 const INTERNAL = [
   "admin/MAX_BODY_BYTES",
-  "cel/MAX_LENGTH",
   "cli/MAX_CONNECTIONS",
   "cli/MAX_REQUESTS",
   "config/MAX_AT_ONCE",

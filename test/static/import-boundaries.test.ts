@@ -11,7 +11,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   sdk: [],
   document: ["yaml", "typebox"],
   observability: ["sdk"],
-  cel: ["sdk", "observability", "@marcbachmann/cel-js", "@bufbuild/re2"],
+  cel: ["sdk", "document", "observability", "@marcbachmann/cel-js", "@bufbuild/re2"],
   policy: ["sdk", "document", "observability"],
   chain: ["sdk", "policy", "observability"],
   config: ["sdk", "document", "policy", "cel", "chain", "observability"],
