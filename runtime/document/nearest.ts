@@ -1,5 +1,7 @@
 /** Lengths beyond this are not compared: nobody mistypes that. */
 const MAX_LENGTH = 64;
+/** Words that a hint lists: all keys of any map that people write, not all keywords of a schema. */
+const LISTED_WORDS = 16;
 
 /** The candidate that a mistyped word most likely meant, or undefined when none is near. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
@@ -22,8 +24,8 @@ export function suggest(word: string, candidates: readonly string[]): string | u
   const near = nearest(word, candidates);
   if (near !== undefined) return `Did you mean ${JSON.stringify(near)}?`;
   if (candidates.length === 0) return undefined;
-  const shown = candidates.slice(0, 12).join(", ");
-  return `Known here: ${shown}${candidates.length > 12 ? ", …" : ""}`;
+  const shown = candidates.slice(0, LISTED_WORDS).join(", ");
+  return `Known here: ${shown}${candidates.length > LISTED_WORDS ? ", …" : ""}`;
 }
 
 /** Insertions, deletions, replacements and swaps of neighbours between two words. */

@@ -18,7 +18,16 @@ const COUNTS = [
 const NUMBERS = ["exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "multipleOf"];
 const STRINGS = ["$comment", "$ref", "$schema", "description", "errorMessage", "format", "pattern", "title"];
 const BOOLEANS = ["deprecated", "readOnly", "secret", "uniqueItems", "writeOnly"];
-const OTHERS = ["const", "default", "dependentRequired", "enum", "examples", "required", "type"];
+const OTHERS = [
+  "const",
+  "default",
+  "dependentRequired",
+  "enum",
+  "examples",
+  "required",
+  "setsHeader",
+  "type",
+];
 const KEYWORDS = [
   ...[...SINGLE, ...MAPS, ...LISTS],
   ...[...COUNTS, ...NUMBERS, ...STRINGS, ...BOOLEANS, ...OTHERS],
@@ -114,6 +123,8 @@ function checkKeyword(keyword: string, value: unknown, at: At): void {
     at(keyword, `"${keyword}" must be a map of schemas`);
   } else if ((LISTS as readonly string[]).includes(keyword) && !(Array.isArray(value) && value.length > 0)) {
     at(keyword, `"${keyword}" must be a list of schemas`);
+  } else if (keyword === "setsHeader" && value !== "request" && value !== "response") {
+    at(keyword, '"setsHeader" must be "request" or "response"');
   } else if (keyword === "enum" && !(Array.isArray(value) && value.length > 0)) {
     at(keyword, '"enum" must be a list of values');
   } else if (keyword === "required" && !isStringList(value)) {

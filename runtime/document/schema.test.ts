@@ -251,6 +251,7 @@ describe("compileSchema() refuses", () => {
       { type: "string", secret: true, default: "x" },
       '/default: A secret cannot have "default": it would be public',
     ],
+    [{ setsHeader: true }, '/setsHeader: "setsHeader" must be "request" or "response"'],
     [{ anyOf: [{ default: 1 }] }, /^\/anyOf\/0\/default: A default cannot stand where/],
   ])("%j", (schema, problem) => {
     const result = compileSchema(schema);

@@ -19,8 +19,8 @@ export interface CompiledSchema {
 const MAX_ERRORS = 1000;
 
 /**
- * Makes a checker of a JSON Schema (2020-12) with our keywords `secret` and `errorMessage`. Problems of the
- * schema itself begin with the JSON pointer of their place in it.
+ * Makes a checker of a JSON Schema (2020-12) with our keywords `secret`, `errorMessage` and `setsHeader`. Problems
+ * of the schema itself begin with the JSON pointer of their place in it.
  */
 export function compileSchema(schema: unknown): { schema?: CompiledSchema; problems: string[] } {
   const problems = schemaProblems(schema).map(({ pointer, message }) =>

@@ -1,7 +1,7 @@
 /** How a body is wanted: not at all, decoded, as it came, or chunk by chunk. */
 export type BodyRequirement = "none" | "buffered" | "raw" | "streamed";
 
-/** A JSON Schema (2020-12) with our keywords `secret` and `errorMessage`. */
+/** A JSON Schema (2020-12) with our keywords `secret`, `errorMessage` and `setsHeader`. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /** A policy definition file, checked, with its defaults filled in. */
@@ -20,6 +20,8 @@ export interface PolicyDefinition {
   readonly failureMode: "closed" | "open";
   readonly conditionError: "skip" | "deny";
   readonly appliesToDenials: boolean;
+  /** Whether it decides who may pass: then `conditionError` is `deny` unless given, and dangerous uses are warned of. */
+  readonly authentication: boolean;
   /** Always an object schema; the typed list of the source documents is converted. */
   readonly parameters: JsonSchema;
 }

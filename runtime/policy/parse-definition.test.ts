@@ -42,6 +42,7 @@ describe("FR-031: parseDefinition() reads", () => {
         failureMode: "closed",
         conditionError: "skip",
         appliesToDenials: false,
+        authentication: false,
         parameters: { type: "object", additionalProperties: false, properties: {} },
       },
     });
@@ -59,6 +60,7 @@ requiresResponseBody: raw
 failureMode: open
 conditionError: deny
 appliesToDenials: true
+authentication: true
 parameters:
   type: object
   additionalProperties: false
@@ -79,9 +81,17 @@ parameters:
         failureMode: "open",
         conditionError: "deny",
         appliesToDenials: true,
+        authentication: true,
         parameters: { properties: { apiKey: { type: "string", secret: true } } },
       },
     });
+  });
+
+  test("a policy that authenticates: its conditions fail closed, unless it says otherwise", () => {
+    const of = (text: string) => parseDefinition(`${HEAD}${text}`, "f").definition?.conditionError;
+    expect(of("authentication: true\n")).toBe("deny");
+    expect(of("authentication: true\nconditionError: skip\n")).toBe("skip");
+    expect(of("authentication: false\n")).toBe("skip");
   });
 
   test("the definition of the source documents, camelCase name and typed list", () => {
@@ -137,7 +147,7 @@ parameters:
       '2:10: error: "version" must be "v" and a semantic version such as "v1.0.0" (/version)',
       "3:6: error: Cannot use a policy written for SDK ^2: this engine has SDK 1.0.0, which must be in its range (/sdk)",
       `4:1: error: Unknown key "foo" (/foo)
-  hint: Known here: appliesToDenials, conditionError, description, failureMode, name, parameters, requiresRequestBody, requiresResponseBody, sdk, supportsRequestPhase, supportsResponsePhase, version`,
+  hint: Known here: appliesToDenials, authentication, conditionError, description, failureMode, name, parameters, requiresRequestBody, requiresResponseBody, sdk, supportsRequestPhase, supportsResponsePhase, version`,
       '5:1: error: Unknown key "failuremode" (/failuremode)\n  hint: Did you mean "failureMode"?',
       '6:17: error: "conditionError" must be "skip" or "deny" (/conditionError)',
       '7:23: error: "supportsRequestPhase" must be true or false, not a string (/supportsRequestPhase)',

@@ -34,8 +34,10 @@ const DEFINITION_SCHEMA: JsonSchema = {
     requiresRequestBody: { enum: BODY_NEEDS, default: "none" },
     requiresResponseBody: { enum: BODY_NEEDS, default: "none" },
     failureMode: { enum: ["closed", "open"], default: "closed" },
-    conditionError: { enum: ["skip", "deny"], default: "skip" },
+    // The default depends on "authentication".
+    conditionError: { enum: ["skip", "deny"] },
     appliesToDenials: { type: "boolean", default: false },
+    authentication: { type: "boolean", default: false },
     parameters: {},
   },
 };
@@ -96,6 +98,11 @@ function crossIssues(value: JsonSchema): SchemaIssue[] {
     const message =
       'Cannot use "appliesToDenials" with "supportsResponsePhase: false": denials are responses';
     issues.push({ pointer: "/appliesToDenials", message });
+  }
+  if (value.authentication === true && value.supportsRequestPhase === false) {
+    const message =
+      'Cannot use "authentication" with "supportsRequestPhase: false": who may pass is decided in the request';
+    issues.push({ pointer: "/authentication", message });
   }
   issues.push(...sdkIssues(value.sdk));
   return issues;
@@ -168,6 +175,7 @@ function toProblem(document: YamlDocument, { pointer, message, hint, at }: Schem
 }
 
 function toDefinition(value: Record<string, unknown>, parameters: JsonSchema): PolicyDefinition {
+  const authentication = value.authentication as boolean;
   return {
     name: value.name as string,
     version: value.version as string,
@@ -178,8 +186,9 @@ function toDefinition(value: Record<string, unknown>, parameters: JsonSchema): P
     requiresRequestBody: toBodyRequirement(value.requiresRequestBody),
     requiresResponseBody: toBodyRequirement(value.requiresResponseBody),
     failureMode: value.failureMode as "closed" | "open",
-    conditionError: value.conditionError as "skip" | "deny",
+    conditionError: (value.conditionError ?? (authentication ? "deny" : "skip")) as "skip" | "deny",
     appliesToDenials: value.appliesToDenials as boolean,
+    authentication,
     parameters,
   };
 }

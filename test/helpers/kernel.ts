@@ -276,6 +276,7 @@ function definition(step: TestStep, index: number): PolicyDefinition {
     failureMode: "closed",
     conditionError: "skip",
     appliesToDenials: step.appliesToDenials ?? false,
+    authentication: false,
     parameters: { type: "object" },
   };
 }
