@@ -73,8 +73,22 @@ export interface PolicyMetadata {
   /** The instance this one takes the place of after a change of parameters, to carry state over. */
   readonly previous?: Policy;
   /**
-   * Compiles a CEL expression, with the variables of conditions. Call it in `getPolicy`, not in a hook.
-   * @throws {Error} If the expression is wrong, too large, or this engine has no CEL.
+   * Compiles a CEL expression with the variables, functions and limits of conditions. Call it in `getPolicy`, so that
+   * a wrong expression is an error of the configuration. One that reads a body needs a definition that asks for it.
+   * @throws {Error} With everything that is wrong with the expression.
+   *
+   * @example
+   * ```ts
+   * import { type PolicyFactory, type RequestResult, respond } from "@policy-engine/sdk";
+   *
+   * export const getPolicy: PolicyFactory<{ when: string }> = (metadata, params) => {
+   *   const refused = metadata.expression(params.when); // such as: auth.claims.role != "admin"
+   *   if (refused.type !== "bool") throw new Error(`"when" must be a bool, not ${refused.type}`);
+   *   return {
+   *     onRequest: (ctx): RequestResult => (refused.evaluate(ctx) === true ? respond(403) : undefined),
+   *   };
+   * };
+   * ```
    */
   expression(source: string): Expression;
 }
@@ -91,6 +105,28 @@ export interface BuildFacts {
 
 /** A CEL expression, compiled and bounded. */
 export interface Expression {
-  /** The expression's value for this exchange. */
+  /**
+   * The type of its values in CEL: `bool`, `string`, `int`, `list<string>`, …, or `dyn` where only the exchange tells,
+   * as for what it takes from metadata, claims or JSON.
+   */
+  readonly type: string;
+  /**
+   * The expression's value for the exchange as it stands: `metadata` and `auth` are what `ctx.metadata` holds at this
+   * moment, with what this hook has set itself.
+   *
+   * | CEL                      | Value                                                                             |
+   * | ------------------------ | --------------------------------------------------------------------------------- |
+   * | bool, string, null       | `boolean`, `string`, `null`                                                       |
+   * | int, uint                | `number` where that is exact (`Number.isSafeInteger`), else `bigint`              |
+   * | double                   | `number`                                                                          |
+   * | bytes, timestamp         | `Uint8Array`, `Date`                                                              |
+   * | duration                 | `number` of milliseconds                                                          |
+   * | list                     | `Array`, a copy                                                                   |
+   * | map                      | object without prototype, a copy; keys that are not strings are written as such   |
+   *
+   * @throws {Error} With the name `CelError` if it has no value: a key is missing, a type is wrong, `response` or a
+   * body is not there, a limit was reached. `code` tells which, such as `no_such_key`; the message quotes nothing of
+   * the exchange. A hook that does not catch it fails.
+   */
   evaluate(ctx: RequestContext | ResponseContext): unknown;
 }

@@ -272,3 +272,39 @@ describe("testChain()", () => {
     expect(closed).toEqual(["a true", "b true", "a true", "b true"]);
   });
 });
+
+describe("expressions of a policy", () => {
+  const authenticates: PolicyFactory<{ readonly allowed: string }> = (metadata, { allowed }) => {
+    const rule = metadata.expression(allowed);
+    return {
+      onRequest(ctx) {
+        ctx.metadata.set("auth", { subject: "ann", claims: { role: ctx.headers.get("x-role") ?? "" } });
+        return rule.evaluate(ctx) === true ? undefined : respond(403);
+      },
+    };
+  };
+  const names: PolicyFactory = (metadata) => {
+    const key = metadata.expression("auth.subject + ' of ' + route + ' got ' + string(response.status)");
+    return { onResponse: (ctx) => ({ setHeaders: { "x-key": String(key.evaluate(ctx)) } }) };
+  };
+
+  test("see what their own hook wrote to the metadata, and so do those of later policies", async () => {
+    await using chain = await testChain(
+      [{ policy: authenticates, params: { allowed: "auth.claims.role == 'admin'" } }, { policy: names }],
+      { route: "orders" },
+    );
+    const denied = await chain.request({ headers: { "x-role": "guest" } });
+    expect(denied.answer?.status).toBe(403);
+    const passed = await chain.request({ headers: { "x-role": "admin" } });
+    expect(passed.answer).toBeUndefined();
+    const response = await passed.response({ status: 201 });
+    expect(response.headers.get("x-key")).toBe("ann of orders got 201");
+  });
+
+  test("that are wrong are told when the policy is made", async () => {
+    const made = testPolicy(authenticates, { params: { allowed: "auth.claim.role == 'admin'" } });
+    await expect(made).rejects.toThrow(
+      'unknown field "claim" of "auth" at character 6, did you mean "claims"?',
+    );
+  });
+});

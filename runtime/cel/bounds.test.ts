@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { type ConditionError, compileCondition } from "./compile-condition.ts";
+import type { CelError } from "./cel-error.ts";
+import { compileCondition } from "./compile-condition.ts";
 import { compiled, decide, exchange, type Facts } from "./condition-fixtures.ts";
 import { MAX_ITEMS, MAX_SOURCE_BYTES } from "./limits.ts";
 
@@ -7,7 +8,7 @@ function codeOf(source: string, facts?: Facts): string {
   try {
     return String(decide(source, facts));
   } catch (error) {
-    return (error as ConditionError).code;
+    return (error as CelError).code;
   }
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { EvaluationError } from "@marcbachmann/cel-js";
-import { type ConditionError, compileCondition } from "./compile-condition.ts";
+import type { CelError } from "./cel-error.ts";
+import { compileCondition } from "./compile-condition.ts";
 import { compiled, decide, exchange } from "./condition-fixtures.ts";
 
 function problemsOf(source: unknown): string[] {
@@ -120,8 +121,8 @@ describe("what cannot be evaluated", () => {
     } catch (error) {
       thrown = error;
     }
-    expect((thrown as ConditionError).name).toBe("ConditionError");
-    expect((thrown as ConditionError).code).toBe(code);
+    expect((thrown as CelError).name).toBe("CelError");
+    expect((thrown as CelError).code).toBe(code);
     expect(String(thrown)).toContain(place);
     expect(String(thrown)).not.toContain("hunter2");
     expect(thrown).not.toBeInstanceOf(EvaluationError);

@@ -126,7 +126,7 @@ describe("any source", () => {
     try {
       expect(typeof condition.evaluate(input)).toBe("boolean");
     } catch (error) {
-      expect((error as Error).name).toBe("ConditionError");
+      expect((error as Error).name).toBe("CelError");
     }
     return true;
   }
@@ -176,7 +176,7 @@ describe("any source", () => {
         try {
           condition.evaluate(watched);
         } catch (error) {
-          expect((error as Error).name).toBe("ConditionError");
+          expect((error as Error).name).toBe("CelError");
         }
         if (read) readers++;
         if (!condition.reads.requestBody) expect(read).toBe(false);

@@ -113,14 +113,45 @@ describe("createInstance() hands over", () => {
     expect((await create(registered(() => new Counter()))).instance).toBeDefined();
   });
 
-  test("no CEL yet, and says so", async () => {
+  test("a compiler of CEL expressions", async () => {
+    const made: unknown[] = [];
     const policy = registered((metadata) => {
-      metadata.expression("true");
+      made.push(metadata.expression("request.path").type, metadata.expression("1 == 1").type);
       return HOOKS;
     });
-    expect((await create(policy)).error).toContain(
-      "Cannot compile a CEL expression: this engine has no CEL yet",
-    );
+    expect((await create(policy)).error).toBeUndefined();
+    expect(made).toEqual(["string", "bool"]);
+  });
+
+  test.each([
+    ["", 'it reads "request.body", "requiresRequestBody" of the definition is needed'],
+    ["requiresRequestBody: buffered\n", 'unknown variable "nme"'],
+    ["supportsResponsePhase: false\n", 'it reads "response", but the definition'],
+  ])("what an expression may read, by the definition %j", async (definition, message) => {
+    const sources = ["request.body == ''", "request.body == nme", "response.status"];
+    const compile: Made = (metadata) => {
+      const problems = sources.flatMap((source) => {
+        try {
+          metadata.expression(source);
+          return [];
+        } catch (error) {
+          return [(error as Error).message];
+        }
+      });
+      throw new Error(problems.join(" and "));
+    };
+    expect((await create(registered(compile, { definition }))).error).toContain(message);
+  });
+
+  test("every problem of an expression, without secrets", async () => {
+    const policy = registered((metadata, { key }) => {
+      metadata.expression(`${key} == nme`);
+      return HOOKS;
+    });
+    const { error } = await create(policy);
+    expect(error).toContain('unknown variable "nme"');
+    expect(error).toContain("; ");
+    expect(error).not.toContain("hunter2");
   });
 });
 

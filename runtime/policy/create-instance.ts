@@ -1,4 +1,5 @@
-import type { Policy, PolicyMetadata } from "@policy-engine/sdk";
+import type { Expression, Policy, PolicyMetadata } from "@policy-engine/sdk";
+import { compileExpression } from "../cel/compile-expression.ts";
 import type { EngineLogger } from "../observability/log.ts";
 import type { PolicyDefinition } from "./definition.ts";
 import type { PolicyInstance } from "./instance.ts";
@@ -96,6 +97,11 @@ function metadataFor(
   { log, signal }: { log: EngineLogger; signal: AbortSignal },
 ): PolicyMetadata {
   const { sourcePath, integrity } = entry;
+  const reach = {
+    requestBody: definition.requiresRequestBody !== "none",
+    responseBody: definition.requiresResponseBody !== "none",
+    response: definition.supportsResponsePhase !== false,
+  };
   return Object.freeze({
     name: definition.name,
     version: definition.version,
@@ -105,10 +111,10 @@ function metadataFor(
     engine: Object.freeze({ ...engineMetadata }),
     build: Object.freeze({ sourcePath, integrity, builtAt: build.builtAt }),
     ...(previous === undefined ? {} : { previous }),
-    expression() {
-      throw new Error(
-        "Cannot compile a CEL expression: this engine has no CEL yet, a later version is needed",
-      );
+    expression(source: string): Expression {
+      const { expression, problems } = compileExpression(source, reach);
+      if (expression === undefined) throw new Error(problems.join("; "));
+      return expression;
     },
   });
 }

@@ -46,6 +46,7 @@ const FIXED: Readonly<Record<string, readonly string[]>> = {
   "One that the condition makes": ["cel/MAX_MADE_PATTERN_TEXT"],
   "Instructions of a regular expression": ["cel/MAX_PATTERN_INSTRUCTIONS"],
   "Copies of characters in a regular expression": ["cel/MAX_PATTERN_COPIES"],
+  "Lists and maps inside each other in a value": ["cel/MAX_VALUE_DEPTH"],
   "Messages of one exchange that wait for an answer": ["kernel/MAX_WAITING"],
   "Open streams of one connection": ["transport/MAX_CONCURRENT_STREAMS"],
   "Depth of dynamic metadata that a policy returns": ["chain/METADATA_DEPTH"],

@@ -12,7 +12,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   document: ["yaml", "typebox"],
   observability: ["sdk"],
   cel: ["sdk", "document", "observability", "@marcbachmann/cel-js", "@bufbuild/re2"],
-  policy: ["sdk", "document", "observability"],
+  policy: ["sdk", "document", "cel", "observability"],
   chain: ["sdk", "policy", "observability"],
   config: ["sdk", "document", "policy", "cel", "chain", "observability"],
   gen: ["@bufbuild/protobuf"],
