@@ -32,6 +32,8 @@ interface Scope {
  */
 export class Survey {
   readonly findings: Finding[] = [];
+  /** Variables and fields of the engine's own types that are named, such as `route` or `Request.path`. */
+  readonly names = new Set<string>();
   readonly #reads = { requestBody: false, response: false, responseBody: false };
 
   constructor(root: CelNode) {
@@ -62,6 +64,7 @@ export class Survey {
     }
     if (!Object.hasOwn(VARIABLES, name)) return undefined;
     const type = VARIABLES[name as keyof typeof VARIABLES];
+    this.names.add(name);
     if (type === "Response") this.#reads.response = true;
     if (use === "whole" && (type === "Request" || type === "Response")) {
       this.#find(node, `${quote(name)} is used as a whole`, "one of its fields is needed");
@@ -94,6 +97,7 @@ export class Survey {
     }
     if (typeof key === "string") args[1] = field;
     else key.args = field;
+    this.names.add(`${type}.${field}`);
     if (field === "body" && type === "Request") this.#reads.requestBody = true;
     if (field === "body" && type === "Response") this.#reads.responseBody = true;
     return fields[field];
