@@ -9,8 +9,9 @@ export interface TestLogLine {
   readonly fields: LogFields;
 }
 
-/** Keeps lines in a list instead of writing them. Every level is enabled. */
+/** Keeps lines in a list instead of writing them. Every level is enabled, and no line is left out. */
 export class RecordingLogger implements EngineLogger {
+  readonly level = "debug";
   readonly lines: TestLogLine[];
   readonly #bound: LogFields;
 
@@ -24,6 +25,8 @@ export class RecordingLogger implements EngineLogger {
   }
 
   setLevel(): void {}
+
+  flush(): void {}
 
   child(bound: LogFields): EngineLogger {
     return new RecordingLogger(this.lines, { ...this.#bound, ...bound });
@@ -43,6 +46,10 @@ export class RecordingLogger implements EngineLogger {
 
   error(message: string, fields?: LogFields): void {
     this.#add("error", message, fields);
+  }
+
+  repeated(level: LogLevel, message: string, fields?: LogFields): void {
+    this.#add(level, message, fields);
   }
 
   #add(level: LogLevel, message: string, fields: LogFields = {}): void {

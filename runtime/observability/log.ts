@@ -1,12 +1,23 @@
 import type { LogFields, Logger, LogLevel } from "@policy-engine/sdk";
 import { formatJsonLine, formatTextLine, type LogRecord } from "./log-line.ts";
+import { type LineKind, RepeatedLines } from "./repeated-lines.ts";
 
 /** A logger that can make others whose lines carry more facts. */
 export interface EngineLogger extends Logger {
   /** A logger whose lines also carry these. `component` and `request_id` are top-level fields of a line. */
   child(bound: LogFields): EngineLogger;
+  /** The least level that is written. */
+  readonly level: LogLevel;
   /** Changes the level of this logger and of all made from it. */
   setLevel(level: LogLevel): void;
+  /**
+   * Writes a line that requests can cause again and again. Of one level, component, policy, reason and message ten
+   * are written in a second; a line with `suppressed` tells how many more there were. The message must be the
+   * engine's own words, as it is kept.
+   */
+  repeated(level: LogLevel, message: string, fields?: LogFields): void;
+  /** Tells now how many lines were left out, for the end of the process. */
+  flush(): void;
 }
 
 /** `json`: one object a line, for machines; `text`: for people at a terminal. */
@@ -22,17 +33,40 @@ export interface LoggerSettings {
   now?(): Date;
 }
 
+/** The line that tells how many others were left out. */
+const LEFT_OUT = "Left out lines that repeat";
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
 /** What a logger and everything made from it share. */
 interface Sink {
+  level: LogLevel;
   rank: number;
   readonly settings: LoggerSettings;
+  readonly repeated: RepeatedLines;
 }
 
 /** Makes the logger that all others of a process come from. */
 export function createLogger(settings: LoggerSettings): EngineLogger {
-  return new LineLogger({ rank: RANK[settings.level], settings }, undefined, undefined);
+  const repeated = new RepeatedLines(({ level, message, ...facts }, suppressed) => {
+    // Whatever the level is by now: they were left out when it let them pass.
+    write(settings, level, { message: LEFT_OUT, facts: [{ ...facts, suppressed, line: message }] });
+  });
+  const { level } = settings;
+  return new LineLogger({ level, rank: RANK[level], settings, repeated }, undefined, undefined);
+}
+
+function write(
+  settings: LoggerSettings,
+  level: LogLevel,
+  { message, facts }: Pick<LogRecord, "message" | "facts">,
+): void {
+  try {
+    const timestamp = settings.now?.() ?? new Date();
+    const record: LogRecord = { timestamp, level, message, facts };
+    settings.write(settings.format === "json" ? formatJsonLine(record) : formatTextLine(record));
+  } catch {
+    // A line that cannot be written has nowhere to be reported.
+  }
 }
 
 /** Keeps a link to its parent: facts are put together when a line is written, so that `child` costs one object. */
@@ -55,8 +89,24 @@ class LineLogger implements EngineLogger {
     return new LineLogger(this.#sink, this, bound);
   }
 
+  get level(): LogLevel {
+    return this.#sink.level;
+  }
+
   setLevel(level: LogLevel): void {
+    this.#sink.level = level;
     this.#sink.rank = RANK[level];
+  }
+
+  repeated(level: LogLevel, message: string, fields?: LogFields): void {
+    if (!this.enabled(level)) return;
+    const { component, policy, reason } = Object.assign({}, ...this.#facts(fields)) as Partial<LineKind>;
+    if (this.#sink.repeated.admits({ level, message, component, policy, reason }))
+      this.#write(level, message, fields);
+  }
+
+  flush(): void {
+    this.#sink.repeated.flush();
   }
 
   debug(message: string, fields?: LogFields): void {
@@ -76,14 +126,7 @@ class LineLogger implements EngineLogger {
   }
 
   #write(level: LogLevel, message: string, fields: LogFields | undefined): void {
-    const { settings } = this.#sink;
-    try {
-      const timestamp = settings.now?.() ?? new Date();
-      const record: LogRecord = { timestamp, level, message, facts: this.#facts(fields) };
-      settings.write(settings.format === "json" ? formatJsonLine(record) : formatTextLine(record));
-    } catch {
-      // A line that cannot be written has nowhere to be reported.
-    }
+    write(this.#sink.settings, level, { message, facts: this.#facts(fields) });
   }
 
   /** The facts of the line, the outermost logger's first. */

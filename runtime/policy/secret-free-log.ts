@@ -24,8 +24,21 @@ export class SecretFreeLog implements EngineLogger {
     return new SecretFreeLog(this.#log.child(bound), this.#scrub);
   }
 
+  get level(): LogLevel {
+    return this.#log.level;
+  }
+
   setLevel(level: LogLevel): void {
     this.#log.setLevel(level);
+  }
+
+  repeated(level: LogLevel, message: string, fields?: LogFields): void {
+    if (!this.#log.enabled(level)) return;
+    this.#log.repeated(level, this.#scrub(String(message)), fields && toLoggable(fields, this.#scrub));
+  }
+
+  flush(): void {
+    this.#log.flush();
   }
 
   debug(message: string, fields?: LogFields): void {

@@ -58,6 +58,8 @@ const FIXED: Readonly<Record<string, readonly string[]>> = {
     "observability/MAX_MEMBERS",
     "observability/MAX_VALUES",
   ],
+  "Lines of one kind in a second": ["observability/MAX_LINES_A_SECOND"],
+  "Kinds of such lines in a second": ["observability/MAX_KINDS"],
   "Log that its reader has not taken": ["observability/MAX_WAITING"],
   "Series of one metric": ["observability/MAX_SERIES"],
 };
