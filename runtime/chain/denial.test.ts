@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { type RespondOptions, respond } from "@policy-engine/sdk";
 import { type Denial, denialBody, denialOf, engineDenial, newErrorId } from "./denial.ts";
 
+const PROBLEMS = { format: "problem", metadataNamespace: undefined } as const;
 const DECIDER = { name: "gate", version: "v1.2.3" };
 
 function denied(status: number, options?: RespondOptions): Denial {
@@ -102,10 +103,71 @@ describe("the engine's own denial", () => {
     expect(Buffer.from(denial.response.body.content).toString()).toBe("policy_failed 0123");
   });
 
+  test("RFC 9457: as a problem document it has the same facts and the status, and nothing else", () => {
+    const denial = engineDenial(503, "route_unavailable", { errorId: "0123", style: PROBLEMS });
+    expect(headersOf(denial)).toEqual([["content-type", "application/problem+json"]]);
+    expect(JSON.parse(Buffer.from(denialBody(denial, "GET")).toString())).toEqual({
+      type: "about:blank",
+      title: "Service Unavailable",
+      status: 503,
+      reason: "route_unavailable",
+      error_id: "0123",
+    });
+    expect(denialBody(denial, "HEAD")).toHaveLength(0);
+  });
+
+  test("RFC 9457: a problem document tells the status that is sent, also where a policy changed it", () => {
+    const denial = engineDenial(500, "policy_failed", { errorId: "0123", style: PROBLEMS });
+    denial.response.status = 599;
+    expect(JSON.parse(Buffer.from(denialBody(denial, "GET")).toString())).toEqual({
+      type: "about:blank",
+      status: 599,
+      reason: "policy_failed",
+      error_id: "0123",
+    });
+    denial.response.setBody(Buffer.from("mine"), "none");
+    expect(Buffer.from(denialBody(denial, "GET")).toString()).toBe("mine");
+  });
+
+  test("leaves alone what a policy answers", () => {
+    const denial = denialOf(respond(403, { body: "no" }), DECIDER, PROBLEMS);
+    expect(headersOf(denial)).toEqual([["content-type", "text/plain"]]);
+    denial.response.status = 404;
+    expect(Buffer.from(denialBody(denial, "GET")).toString()).toBe("no");
+  });
+
   test("error ids differ, and are safe to put anywhere", () => {
     const ids = Array.from({ length: 1000 }, newErrorId);
     expect(new Set(ids).size).toBe(1000);
     expect(ids.every((id) => /^[0-9a-f]{16}$/.test(id))).toBe(true);
+  });
+});
+
+describe("what Envoy keeps of a denial", () => {
+  const style = { format: "text", metadataNamespace: "decisions" } as const;
+
+  test("is nothing unless asked for", () => {
+    expect(denied(403).metadata).toBeUndefined();
+    expect(engineDenial(500, "policy_failed", { errorId: "0123" }).metadata).toBeUndefined();
+  });
+
+  test("names outcome, reason, policy and version, and the error id where there is one", () => {
+    expect(denialOf(respond(403, { reason: "no_token" }), DECIDER, style).metadata).toEqual({
+      decisions: { outcome: "denied", reason: "no_token", policy: "gate", version: "v1.2.3" },
+    });
+    const failed = engineDenial(500, "policy_failed", { errorId: "0123", decider: DECIDER, style });
+    expect(failed.metadata).toEqual({
+      decisions: {
+        outcome: "failed",
+        reason: "policy_failed",
+        policy: "gate",
+        version: "v1.2.3",
+        error_id: "0123",
+      },
+    });
+    expect(engineDenial(503, "not_ready", { errorId: "0123", style }).metadata).toEqual({
+      decisions: { outcome: "failed", reason: "not_ready", error_id: "0123" },
+    });
   });
 });
 

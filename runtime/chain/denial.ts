@@ -1,8 +1,9 @@
+import { STATUS_CODES } from "node:http";
 import type { ImmediateResponse } from "@policy-engine/sdk";
 import { detailsOf } from "../../sdk/respond.ts";
 import { headerRecord } from "./changes.ts";
 import { HeaderLine } from "./header-table.ts";
-import { isBodiless, ResponseMessage } from "./messages.ts";
+import { type DynamicMetadata, isBodiless, ResponseMessage } from "./messages.ts";
 
 /** Why the engine itself refused an exchange. Part of the interface: in bodies, logs and metrics. */
 export type ReasonCode =
@@ -46,6 +47,14 @@ export interface Denial {
   readonly grpcStatus: number | undefined;
   /** For Envoy's `%RESPONSE_CODE_DETAILS%`. */
   readonly details: string;
+  /** The policy that decided, or failed; undefined where it was none. */
+  readonly decider: Decider | undefined;
+  /** Leads to the line in the log; undefined for a policy's decision. */
+  readonly errorId: string | undefined;
+  /** What Envoy is to keep of the decision, if that is configured. */
+  readonly metadata: DynamicMetadata | undefined;
+  /** The bytes of a problem document as they were made for the status that it had then. */
+  readonly problem: Uint8Array | undefined;
 }
 
 /** The policy that decided. */
@@ -54,14 +63,31 @@ export interface Decider {
   readonly version: string;
 }
 
+/** How denials look, by configuration. */
+export interface DenialStyle {
+  /** Bodies of the engine's own: `text` is `reason error-id`, `problem` is JSON as of RFC 9457. */
+  readonly format: "text" | "problem";
+  /** The namespace of Envoy's dynamic metadata in which denials leave their reason; undefined: nowhere. */
+  readonly metadataNamespace: string | undefined;
+}
+
+/** Text, and no metadata. */
+export const PLAIN_DENIALS: DenialStyle = { format: "text", metadataNamespace: undefined };
+
 const encoder = new TextEncoder();
 const EMPTY = new Uint8Array(0);
+const TEXT = new HeaderLine("content-type", "text/plain");
+const PROBLEM = new HeaderLine("content-type", "application/problem+json");
 
 /**
  * The denial that a policy asked for.
  * @throws {TypeError} If a header of it is none.
  */
-export function denialOf(response: ImmediateResponse, decider: Decider): Denial {
+export function denialOf(
+  response: ImmediateResponse,
+  decider: Decider,
+  style: DenialStyle = PLAIN_DENIALS,
+): Denial {
   const { status, headers, body, reason = "denied", grpcStatus } = detailsOf(response);
   const lines = headerRecord("headers", headers).flatMap(([name, values]) =>
     values.map((value) => new HeaderLine(name, value)),
@@ -71,25 +97,24 @@ export function denialOf(response: ImmediateResponse, decider: Decider): Denial 
   }
   // A copy: the policy may go on writing into its own while other hooks look at the denial.
   const bytes = typeof body === "string" ? encoder.encode(body) : new Uint8Array(body ?? EMPTY);
-  return denial({ outcome: "denied", status, reason, lines, body: bytes, grpcStatus, decider });
+  if (bytes.length > 0 && !lines.some((line) => line.name === "content-type")) lines.push(TEXT);
+  const facts = { outcome: "denied", reason, decider, errorId: undefined } as const;
+  return denial(facts, { status, lines, body: bytes, grpcStatus }, style);
 }
 
-/** A denial of the engine's own: plain text that names the reason and the error id, and nothing else. */
+/** A denial of the engine's own, whose body names the reason and the error id, and nothing else. */
 export function engineDenial(
   status: number,
   reason: ReasonCode,
-  options: { errorId: string; decider?: Decider },
+  options: { errorId: string; decider?: Decider | undefined; style?: DenialStyle | undefined },
 ): Denial {
-  const body = encoder.encode(`${reason} ${options.errorId}`);
-  return denial({
-    outcome: "failed",
-    status,
-    reason,
-    lines: [],
-    body,
-    grpcStatus: undefined,
-    decider: options.decider,
-  });
+  const { errorId, decider, style = PLAIN_DENIALS } = options;
+  const facts = { outcome: "failed", reason, decider, errorId } as const;
+  const answer =
+    style.format === "problem"
+      ? { lines: [PROBLEM], body: problemBody(status, facts) }
+      : { lines: [TEXT], body: encoder.encode(`${reason} ${errorId}`) };
+  return denial(facts, { status, grpcStatus: undefined, ...answer }, style);
 }
 
 /** A short random id that leads from a client's report to the line in the log. */
@@ -99,25 +124,57 @@ export function newErrorId(): string {
 
 /** The answer's body for this exchange: none where HTTP forbids one, as it would corrupt the connection. */
 export function denialBody(denial: Denial, method: string): Uint8Array {
-  return method === "HEAD" || isBodiless(denial.response.status) ? EMPTY : denial.response.body.content;
+  const { status, body } = denial.response;
+  if (method === "HEAD" || isBodiless(status)) return EMPTY;
+  // A policy that applies to denials may have changed the status, which the document tells.
+  return denial.problem !== undefined && body.content === denial.problem
+    ? problemBody(status, denial)
+    : body.content;
 }
 
-interface DenialParts {
-  outcome: Denial["outcome"];
-  status: number;
-  reason: string;
-  lines: HeaderLine[];
-  body: Uint8Array;
-  grpcStatus: number | undefined;
-  decider: Decider | undefined;
+type DenialFacts = Pick<Denial, "outcome" | "reason" | "decider" | "errorId">;
+
+interface DenialAnswer {
+  readonly status: number;
+  readonly lines: HeaderLine[];
+  readonly body: Uint8Array;
+  readonly grpcStatus: number | undefined;
 }
 
-function denial({ outcome, status, reason, lines, body, grpcStatus, decider }: DenialParts): Denial {
-  if (body.length > 0 && !lines.some((line) => line.name === "content-type")) {
-    lines.push(new HeaderLine("content-type", "text/plain"));
-  }
+function denial(facts: DenialFacts, answer: DenialAnswer, style: DenialStyle): Denial {
+  const { reason, decider } = facts;
+  const { status, lines, body, grpcStatus } = answer;
   const by = decider === undefined ? "" : `:${decider.name}:${decider.version}`;
   const response = new ResponseMessage({ status, lines, hasBody: true });
   response.body.arrive(body);
-  return { outcome, reason, response, grpcStatus, details: `policy_engine:${reason}${by}` };
+  return {
+    outcome: facts.outcome,
+    reason,
+    decider,
+    errorId: facts.errorId,
+    response,
+    grpcStatus,
+    details: `policy_engine:${reason}${by}`,
+    metadata: metadataOf(facts, style),
+    problem: lines[0] === PROBLEM ? body : undefined,
+  };
+}
+
+function problemBody(status: number, { reason, errorId }: DenialFacts): Uint8Array {
+  const title = STATUS_CODES[status];
+  return encoder.encode(JSON.stringify({ type: "about:blank", title, status, reason, error_id: errorId }));
+}
+
+function metadataOf(
+  { outcome, reason, decider, errorId }: DenialFacts,
+  { metadataNamespace }: DenialStyle,
+): DynamicMetadata | undefined {
+  if (metadataNamespace === undefined) return undefined;
+  const decision = {
+    outcome,
+    reason,
+    ...(decider !== undefined && { policy: decider.name, version: decider.version }),
+    ...(errorId !== undefined && { error_id: errorId }),
+  };
+  return { [metadataNamespace]: decision };
 }
