@@ -9,6 +9,10 @@ import { type DynamicMetadata, isBodiless, ResponseMessage } from "./messages.ts
 export type ReasonCode =
   /** A policy threw, rejected or returned nonsense. */
   | "policy_failed"
+  /** A policy's hook took longer than its `timeout`, or than was left of the message's budget. */
+  | "policy_timeout"
+  /** The budget of a message was spent before all of its steps had run. */
+  | "message_timeout"
   /** The condition of a policy could not be evaluated, and its `conditionError` is `deny`. */
   | "condition_failed"
   /** No configuration has been applied yet. */
