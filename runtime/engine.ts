@@ -135,6 +135,7 @@ class EngineRun implements Engine {
     await this.#attempt("close the policies", within(CLOSE_TIMEOUT_MS, this.#store?.close()));
     await this.#attempt("stop the admin server", this.#admin?.stop());
     await this.#attempt("stop the health server", this.#health?.stop());
+    this.#log.flush();
     if (this.#started) this.#log.info("Stopped");
   }
 
@@ -210,6 +211,7 @@ class EngineRun implements Engine {
       status: () => this.#status(),
       config: () => ({ engine: dumpConfig(this.#config), routes: this.#store?.dump() ?? [] }),
       policies: () => registry.list(),
+      log: this.#log.child({ component: "admin" }),
     };
   }
 

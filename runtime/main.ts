@@ -26,10 +26,11 @@ interface Run {
 }
 
 async function run({ out, err, policies, build }: Run): Promise<number> {
-  const colours = wantsColours(process.stdout.isTTY === true, process.env);
+  const terminal = process.stdout.isTTY === true;
+  const colours = wantsColours(terminal, process.env);
   let exitCode: number;
   try {
-    const io = { out: out.write, err: err.write, colours };
+    const io = { out: out.write, err: err.write, colours, terminal };
     exitCode = await runCli(process.argv.slice(2), { policies, build, io });
   } catch (error) {
     err.write(`policy-engine: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);

@@ -9,6 +9,7 @@ import { parseExposition } from "../observability/parse-exposition.ts";
 import { adminPages, type EngineStatus } from "./admin-pages.ts";
 import { healthPages, type Readiness } from "./health-pages.ts";
 import {
+  type HttpAnswer,
   type HttpPages,
   type HttpServer,
   type HttpServerSettings,
@@ -57,6 +58,25 @@ describe("startHttpServer()", () => {
     const response = await fetch(`${url}/a`, { method });
     expect(response.status).toBe(405);
     expect(response.headers.get("allow")).toBe("GET, HEAD");
+  });
+
+  test("takes PUT where a page can be changed, and no other method", async () => {
+    const bodies: string[] = [];
+    const put = (body: string): HttpAnswer => {
+      bodies.push(body);
+      return jsonAnswer(200, { taken: true });
+    };
+    const { url } = serve({ "/w": { get: () => jsonAnswer(200, { w: 1 }), put } });
+    expect(await (await fetch(`${url}/w`)).json()).toEqual({ w: 1 });
+    expect(await (await fetch(`${url}/w`, { method: "PUT", body: "x" })).json()).toEqual({ taken: true });
+    expect((await fetch(`${url}/w`, { method: "PUT", body: "y".repeat(1025) })).status).toBe(413);
+    for (const method of ["POST", "DELETE", "OPTIONS"]) {
+      const response = await fetch(`${url}/w`, { method });
+      expect([response.status, response.headers.get("allow")]).toEqual([405, "GET, HEAD, PUT"]);
+      // A web page may not send a PUT to another origin that does not allow it.
+      expect([...response.headers.keys()].filter((name) => name.startsWith("access-control"))).toEqual([]);
+    }
+    expect(bodies).toEqual(["x"]);
   });
 
   test.each(["/", "/b", "/a/", "/__proto__", "/constructor"])("knows no page %s", async (path) => {
@@ -164,12 +184,18 @@ describe("adminPages()", () => {
   test("serves what its sources return", async () => {
     const status = { readiness: "ready", uptimeSeconds: 1 } as EngineStatus;
     const { url } = serve(
-      adminPages({ status: () => status, config: () => ({ key: "[redacted]" }), policies: () => [] }),
+      adminPages({
+        status: () => status,
+        config: () => ({ key: "[redacted]" }),
+        policies: () => [],
+        log: createLogger({ level: "warn", format: "json", write: () => {} }),
+      }),
     );
     const get = async (path: string): Promise<unknown> => (await fetch(url + path)).json();
     expect(await get("/config")).toEqual({ key: "[redacted]" });
     expect(await get("/policies")).toEqual({ policies: [] });
     expect(await get("/status")).toEqual(status);
-    expect(await get("/")).toEqual({ pages: ["/config", "/policies", "/status"] });
+    expect(await get("/log-level")).toEqual({ level: "warn" });
+    expect(await get("/")).toEqual({ pages: ["/config", "/log-level", "/policies", "/status"] });
   });
 });

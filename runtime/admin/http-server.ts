@@ -7,8 +7,18 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
-/** Pages by path. A page is asked anew for every request. */
-export type HttpPages = Readonly<Record<string, () => HttpAnswer>>;
+/** Shows something, anew for every request. */
+export type HttpPage = () => HttpAnswer;
+
+/** A page on which something can be changed. */
+export interface WritablePage {
+  readonly get: HttpPage;
+  /** Takes the body of a PUT as text, at most 1 KiB. */
+  put(body: string): HttpAnswer;
+}
+
+/** Pages by path. */
+export type HttpPages = Readonly<Record<string, HttpPage | WritablePage>>;
 
 /** Where a server listens: a host and port, or the path of a Unix socket. */
 export type HttpEndpoint = { readonly hostname: string; readonly port: number } | { readonly unix: string };
@@ -35,26 +45,26 @@ export interface HttpServer {
 export const JSON_TYPE = "application/json; charset=utf-8";
 export const TEXT_TYPE = "text/plain; charset=utf-8";
 
-/** Nothing here takes a body; the server refuses larger ones itself. */
-const MAX_BODY_BYTES = 1;
+/** What is written here is a word or two; the server refuses more by itself. */
+const MAX_BODY_BYTES = 1024;
 /** A probe that takes longer has given up. */
 const IDLE_SECONDS = 10;
 
 /**
- * Starts a server that answers GET and HEAD.
+ * Starts a server that answers GET and HEAD, and PUT where a page can be changed.
  * @throws {Error} If it cannot listen; the error has a `code` such as `EADDRINUSE`.
  */
 export function startHttpServer({ endpoint, pages, log, localHostsOnly }: HttpServerSettings): HttpServer {
   const common = {
     maxRequestBodySize: MAX_BODY_BYTES,
     development: false,
-    fetch: (request: Request): Response => {
+    fetch: (request: Request): Response | Promise<Response> => {
       if (localHostsOnly === true && !isLocalHost(request.headers.get("host")))
         return plain(403, "Forbidden");
       return answer(request, pages);
     },
     error: (error: Error): Response => {
-      log.error("Cannot answer an HTTP request", { error });
+      log.repeated("error", "Cannot answer an HTTP request", { error });
       return plain(500, "Internal error");
     },
   };
@@ -80,14 +90,18 @@ export function jsonAnswer(status: number, value: unknown): HttpAnswer {
   return { status, contentType: JSON_TYPE, body: `${JSON.stringify(value, undefined, 2)}\n` };
 }
 
-function answer(request: Request, pages: HttpPages): Response {
+function answer(request: Request, pages: HttpPages): Response | Promise<Response> {
   const path = pathOf(request.url);
   const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
   if (page === undefined) return plain(404, "Not found");
-  if (request.method !== "GET" && request.method !== "HEAD") {
-    return plain(405, "Method not allowed", { allow: "GET, HEAD" });
-  }
-  const { status, contentType, body } = page();
+  const { method } = request;
+  if (method === "GET" || method === "HEAD") return respond(typeof page === "function" ? page() : page.get());
+  if (typeof page === "function") return plain(405, "Method not allowed", { allow: "GET, HEAD" });
+  if (method !== "PUT") return plain(405, "Method not allowed", { allow: "GET, HEAD, PUT" });
+  return request.text().then((body) => respond(page.put(body)));
+}
+
+function respond({ status, contentType, body }: HttpAnswer): Response {
   return new Response(body, { status, headers: headers(contentType) });
 }
 

@@ -13,6 +13,8 @@ export interface CliIo {
   err(text: string): void;
   /** Whether `out` is a terminal that wants colours. */
   readonly colours: boolean;
+  /** Whether `out` is a terminal, read by a person. Default: false. */
+  readonly terminal?: boolean;
 }
 
 /** What a command ends with; `main.ts` hands it to the system. */

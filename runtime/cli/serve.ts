@@ -31,7 +31,9 @@ async function serve(path: string, { policies, build, io }: CliContext): Promise
   const { config, problems } = loadEngineConfig(path);
   printProblems(problems, io);
   if (config === undefined) return EXIT.cannotStart;
-  const log = createLogger({ ...config.log, write: io.out });
+  const { level, format } = config.log;
+  const automatic = io.terminal === true ? "text" : "json";
+  const log = createLogger({ level, format: format === "auto" ? automatic : format, write: io.out });
   const metrics = createEngineMetrics();
   const signals = new ProcessEvents(log, metrics);
   try {
@@ -43,6 +45,7 @@ async function serve(path: string, { policies, build, io }: CliContext): Promise
     return cannotStart(error, { log, io });
   } finally {
     signals.forget();
+    log.flush();
   }
 }
 

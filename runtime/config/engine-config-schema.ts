@@ -1,4 +1,5 @@
 import { type CompiledSchema, compileSchema } from "../document/schema.ts";
+import { LOG_LEVELS } from "../observability/log.ts";
 import { formatDuration, formatSize, parseDuration, parseSize } from "./quantity.ts";
 
 /** Longest name of a route; Envoy's own are far shorter. */
@@ -61,9 +62,11 @@ export function engineConfigSchema(): CompiledSchema {
           "metadataKey",
         ]),
         limits: closed(limits),
+        denials: closed({ format: { enum: ["text", "problem"] }, metadataNamespace: name }),
         log: closed({
-          level: { enum: ["debug", "info", "warn", "error"] },
-          format: { enum: ["json", "text"] },
+          level: { enum: LOG_LEVELS },
+          format: { enum: ["auto", "json", "text"] },
+          sampleRate: { type: "number", minimum: 0, maximum: 1 },
         }),
       },
       ["routes"],

@@ -45,7 +45,8 @@ describe("parseEngineConfig()", () => {
         routes: 10_000,
         policiesPerRoute: 100,
       },
-      log: { level: "info", format: "json" },
+      denials: { format: "text", metadataNamespace: undefined },
+      log: { level: "info", format: "auto", sampleRate: 0 },
     });
   });
 
@@ -70,7 +71,8 @@ limits:
   routeFiles: 5
   routes: 7
   policiesPerRoute: 3
-log: { level: debug, format: text }
+denials: { format: problem, metadataNamespace: decisions }
+log: { level: debug, format: text, sampleRate: 0.01 }
 `,
       "policy-engine.yaml",
     );
@@ -95,7 +97,8 @@ log: { level: debug, format: text }
         routes: 7,
         policiesPerRoute: 3,
       },
-      log: { level: "debug", format: "text" },
+      denials: { format: "problem", metadataNamespace: "decisions" },
+      log: { level: "debug", format: "text", sampleRate: 0.01 },
     });
   });
 

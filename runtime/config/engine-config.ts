@@ -37,6 +37,7 @@ export interface EngineConfig {
   readonly defaultRoute: string | undefined;
   readonly routeKey: RouteKeyConfig | undefined;
   readonly limits: LimitsConfig;
+  readonly denials: DenialsConfig;
   readonly log: LogConfig;
 }
 
@@ -114,10 +115,34 @@ export interface LimitsConfig {
   readonly policiesPerRoute: number;
 }
 
+/** `denials`: how answers in the place of the upstream's look. */
+export interface DenialsConfig {
+  /**
+   * `denials.format`: the body of an answer of the engine's own, with its reason code and error id: `text` (both,
+   * a blank between them) or `problem` (JSON as of RFC 9457). Policies' answers are as the policies give them.
+   * Default: `text`.
+   */
+  readonly format: "text" | "problem";
+  /**
+   * `denials.metadataNamespace`: a namespace of Envoy's dynamic metadata, which Envoy has to receive, in which
+   * every denial leaves `outcome`, `reason`, `policy`, `version` and `error_id`, and an exchange that a failing
+   * policy was left out of leaves `failed_open`. Default: none. Limit: 256 characters.
+   */
+  readonly metadataNamespace: string | undefined;
+}
+
 /** `log`: the engine's log, on standard output. */
 export interface LogConfig {
-  /** `log.level`: `debug`, `info`, `warn` or `error`. Default: `info`. */
+  /** `log.level`: `debug`, `info`, `warn` or `error`, until it is changed on the admin port. Default: `info`. */
   readonly level: LogLevel;
-  /** `log.format`: `json` (an object a line) or `text` (for people). Default: `json`. */
-  readonly format: LogFormat;
+  /**
+   * `log.format`: `json` (an object a line), `text` (for people) or `auto`, which is `text` where standard output
+   * is a terminal and else `json`. Default: `auto`.
+   */
+  readonly format: LogFormat | "auto";
+  /**
+   * `log.sampleRate`: the share of exchanges of which a line is written at `info`; at `debug` all have one.
+   * Default: 0. Limit: 0 to 1.
+   */
+  readonly sampleRate: number;
 }

@@ -1,12 +1,10 @@
 import { readFileSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
-import type { LogLevel } from "@policy-engine/sdk";
 import { fromPointer } from "../document/pointer.ts";
 import { compareProblems, type Problem } from "../document/problem.ts";
 import { parseYaml, type YamlDocument } from "../document/yaml-document.ts";
-import type { LogFormat } from "../observability/log.ts";
 import { ADDRESS_FORM, type Address, collide, parseAddress } from "./address.ts";
-import type { EngineConfig, LimitsConfig } from "./engine-config.ts";
+import type { DenialsConfig, EngineConfig, LimitsConfig, LogConfig } from "./engine-config.ts";
 import {
   type Bounds,
   engineConfigSchema,
@@ -150,9 +148,14 @@ function build(reader: Reader): EngineConfig {
     defaultRoute,
     routeKey: reader.get("/routeKey", undefined),
     limits: readLimits(reader),
+    denials: {
+      format: reader.get<DenialsConfig["format"]>("/denials/format", "text"),
+      metadataNamespace: reader.get<string | undefined>("/denials/metadataNamespace", undefined),
+    },
     log: {
-      level: reader.get<LogLevel>("/log/level", "info"),
-      format: reader.get<LogFormat>("/log/format", "json"),
+      level: reader.get<LogConfig["level"]>("/log/level", "info"),
+      format: reader.get<LogConfig["format"]>("/log/format", "auto"),
+      sampleRate: reader.get("/log/sampleRate", 0),
     },
   };
   refuseCollisions(config, reader);

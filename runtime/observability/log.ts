@@ -37,6 +37,9 @@ export interface LoggerSettings {
 const LEFT_OUT = "Left out lines that repeat";
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
+/** Every level, from the least. */
+export const LOG_LEVELS = Object.keys(RANK) as readonly LogLevel[];
+
 /** What a logger and everything made from it share. */
 interface Sink {
   level: LogLevel;

@@ -75,7 +75,8 @@ test("every page is documented, and no other", async () => {
   const nothing = () => {
     throw new Error("No page is asked for");
   };
-  const admin = Object.keys(adminPages({ status: nothing, config: nothing, policies: nothing }));
+  const log = createLogger({ level: "info", format: "json", write: nothing });
+  const admin = Object.keys(adminPages({ status: nothing, config: nothing, policies: nothing, log }));
   expect(namesIn(await tableOf(OPERATIONS, "Admin", "Path"))).toEqual(admin.sort());
 });
 

@@ -49,8 +49,7 @@ describe("engine configuration", () => {
   /** Values that users rely on where they write none. */
   function defaults(): Map<string, string> {
     const { config } = parseEngineConfig("routes: { path: routes.yaml }\n", "f");
-    const { extProc, health, admin, routes, log, onUnknownRoute, onMissingRouteKey } = config!;
-    const { level, format } = log;
+    const { extProc, health, admin, routes, denials, log, onUnknownRoute, onMissingRouteKey } = config!;
     return new Map(
       Object.entries({
         "extProc.address": extProc.address.text,
@@ -59,8 +58,10 @@ describe("engine configuration", () => {
         "routes.watch": String(routes.watch),
         onUnknownRoute,
         onMissingRouteKey,
-        "log.level": level,
-        "log.format": format,
+        "denials.format": denials.format,
+        "log.level": log.level,
+        "log.format": log.format,
+        "log.sampleRate": String(log.sampleRate),
       }),
     );
   }
