@@ -4,6 +4,7 @@ import { type AdminSources, adminPages, type EngineStatus } from "./admin/admin-
 import { healthPages, type Readiness } from "./admin/health-pages.ts";
 import type { HttpPages, HttpServer } from "./admin/http-server.ts";
 import { bodySettings } from "./chain/exchange-bodies.ts";
+import { messageBudget } from "./chain/message-budget.ts";
 import type { EngineConfig } from "./config/engine-config.ts";
 import { FileSource } from "./config/file-source.ts";
 import { SnapshotStore } from "./config/snapshot-store.ts";
@@ -159,6 +160,7 @@ class EngineRun implements Engine {
       config: this.#config,
       bodies: bodySettings(limits, this.#metrics.bodyMemory),
       bodyWaitMs: limits.bodyWaitMs,
+      budget: messageBudget(extProc.messageTimeoutMs),
       log,
       metrics: this.#metrics,
     });

@@ -11,6 +11,10 @@ export interface Step {
   readonly version: string;
   readonly policy: Policy;
   readonly appliesToDenials: boolean;
+  /** What its failure does: ends the exchange, or leaves the step out. */
+  readonly failureMode: "closed" | "open";
+  /** How long one of its hooks may take if it is asynchronous, in milliseconds. */
+  readonly timeoutMs: number;
   readonly requestBody: BodyNeed;
   readonly responseBody: BodyNeed;
   /** What to do where its body cannot be buffered: refuse the exchange, or leave the step out. */

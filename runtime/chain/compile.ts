@@ -25,6 +25,10 @@ export interface StepSettings {
   readonly condition?: StepCondition | undefined;
   /** Default: the definition's. */
   readonly conditionError?: "skip" | "deny" | undefined;
+  /** Default: the definition's. */
+  readonly failureMode?: "closed" | "open" | undefined;
+  /** Default: none but the message's budget. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** Does once, when the configuration changes, whatever the executor would else do for every request. */
@@ -51,7 +55,13 @@ function hasRequestStep({ policy, condition }: Step): boolean {
 }
 
 function compileStep(
-  { instance, onUnbufferable = "deny", condition, conditionError }: StepSettings,
+  {
+    instance,
+    condition,
+    onUnbufferable = "deny",
+    timeoutMs = Number.POSITIVE_INFINITY,
+    ...own
+  }: StepSettings,
   { index, metrics }: { index: number; metrics: EngineMetrics },
 ): Step {
   const { definition, policy, log } = instance;
@@ -63,11 +73,13 @@ function compileStep(
     version,
     policy,
     appliesToDenials,
+    failureMode: own.failureMode ?? definition.failureMode,
+    timeoutMs,
     requestBody: needOf(requiresRequestBody),
     responseBody: needOf(requiresResponseBody),
     onUnbufferable,
     condition,
-    conditionError: conditionError ?? definition.conditionError,
+    conditionError: own.conditionError ?? definition.conditionError,
     log,
     metrics: {
       passed: metrics.executions(label, "passed"),

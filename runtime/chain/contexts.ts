@@ -23,8 +23,6 @@ export interface ExchangeFacts {
   readonly route: string;
   /** As the hooks that have returned left it; never written to, only replaced. */
   metadata: ReadonlyMap<string, unknown>;
-  /** Made when first asked for. */
-  signal(): AbortSignal;
 }
 
 abstract class HookContext {
@@ -56,10 +54,6 @@ abstract class HookContext {
     return this.#log;
   }
 
-  get signal(): AbortSignal {
-    return this.facts.signal();
-  }
-
   /** Makes what the hook wrote visible to the hooks after it; a copy, as the hook may still hold its own. */
   commit(): void {
     if (this.#metadata !== undefined) this.facts.metadata = new Map(this.#metadata);
@@ -70,11 +64,29 @@ abstract class HookContext {
 abstract class MessageContext extends HookContext {
   readonly #body: MessageBody;
   readonly #need: BodyNeed;
+  #abort: AbortController | undefined;
+  /** Why the hook was given up; a signal that is asked for later is aborted too. */
+  #gaveUp: { readonly reason: unknown } | undefined;
 
   constructor(facts: ExchangeFacts, step: Step, body: { of: MessageBody; need: BodyNeed }) {
     super(facts, step);
     this.#body = body.of;
     this.#need = body.need;
+  }
+
+  /** Made when first asked for. */
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#gaveUp !== undefined) this.#abort.abort(this.#gaveUp.reason);
+    }
+    return this.#abort.signal;
+  }
+
+  /** Tells the hook that nobody waits for it any more. */
+  giveUp(reason: unknown): void {
+    this.#gaveUp = { reason };
+    this.#abort?.abort(reason);
   }
 
   get body(): Uint8Array | null {

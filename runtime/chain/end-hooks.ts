@@ -47,5 +47,5 @@ async function watch(facts: ExchangeFacts, step: Step, pending: PromiseLike<unkn
 
 function fail(facts: ExchangeFacts, step: Step, cause: unknown): void {
   step.metrics.failure("on_end").inc();
-  step.log.error("Policy failed in onEnd", { request_id: facts.requestId, error: cause });
+  step.log.repeated("error", "Policy failed in onEnd", { request_id: facts.requestId, error: cause });
 }

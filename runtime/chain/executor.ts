@@ -1,19 +1,19 @@
 // One HTTP exchange on its way through its chain: request steps in list order, response steps in response order,
 // each direction with a cursor. At a step that needs a body which is not there yet the direction is suspended, and
-// goes on from the same step when the body has come. A step whose condition is false is left out. A hook that is synchronous stays so: a promise is made only
-// where a hook returned one.
-import {
-  isImmediateResponse,
-  type Outcome,
-  type RequestResult,
-  type ResponseResult,
-} from "@policy-engine/sdk";
+// goes on from the same step when the body has come. A step whose condition is false is left out, and so is one that
+// failed open. How a hook is run stands in hook-runner.ts.
+import type { Outcome } from "@policy-engine/sdk";
 import type { EngineLogger } from "../observability/log.ts";
 import type { Chain, Step, StepCondition } from "./chain.ts";
-import { applyRequestChanges, applyResponseChanges } from "./changes.ts";
-import { type ExchangeFacts, RequestHookContext, ResponseHookContext } from "./contexts.ts";
-import { type Denial, denialOf, engineDenial, newErrorId, type ReasonCode } from "./denial.ts";
-import { EndHooks } from "./end-hooks.ts";
+import { RequestHookContext, ResponseHookContext } from "./contexts.ts";
+import {
+  type Denial,
+  type DenialStyle,
+  engineDenial,
+  newErrorId,
+  PLAIN_DENIALS,
+  type ReasonCode,
+} from "./denial.ts";
 import {
   BODY_STATUS,
   type BodyReason,
@@ -22,7 +22,9 @@ import {
   type Direction,
   ExchangeBodies,
 } from "./exchange-bodies.ts";
+import { type HookContext, type HookHost, HookRunner } from "./hook-runner.ts";
 import type { BodyNeed } from "./message-body.ts";
+import { type MessageBudget, NO_BUDGET } from "./message-budget.ts";
 import {
   type DynamicMetadata,
   type ReceivedRequest,
@@ -31,7 +33,6 @@ import {
   ResponseMessage,
 } from "./messages.ts";
 import { StepConditions } from "./step-conditions.ts";
-import { isThenable } from "./thenable.ts";
 
 /** Visible ASCII of a length that no honest id exceeds: a client may send it, and logs repeat it. */
 const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
@@ -43,18 +44,18 @@ export interface ExchangeSettings {
   readonly request: ReceivedRequest;
   /** Default: 10 MiB a body, and no bound for all together. */
   readonly bodies?: BodySettings;
+  /** The time for each message. Default: no bound. */
+  readonly budget?: MessageBudget | undefined;
+  /** How denials look. Default: text. */
+  readonly style?: DenialStyle | undefined;
   readonly log: EngineLogger;
 }
 
-/** What a hook runs for: the two phases, or a denial of ours that a response hook may dress. */
-type Phase = "request" | "response" | "denial";
 /** Whether a step runs now, waits for its body, is left out, or cannot run: then there is a denial. */
 type Admission = "run" | "suspend" | "skip" | "stop";
-type HookContext = RequestHookContext | ResponseHookContext;
-type HookResult = RequestResult | ResponseResult;
 
 /** See the head of the file. The caller runs the phases, sends what came out, and ends it once. */
-export class Exchange implements ExchangeFacts {
+export class Exchange implements HookHost {
   readonly chain: Chain;
   readonly route: string;
   readonly request: RequestMessage;
@@ -65,7 +66,9 @@ export class Exchange implements ExchangeFacts {
   metadata: ReadonlyMap<string, unknown>;
   /** What policies want Envoy to keep, without a prototype as its keys are the policies'. */
   readonly dynamicMetadata: DynamicMetadata = Object.create(null);
+  readonly style: DenialStyle;
   readonly #log: EngineLogger;
+  readonly #hooks: HookRunner;
   readonly #bodies: ExchangeBodies;
   readonly #conditions = new StepConditions(this);
   #requestCursor = 0;
@@ -73,19 +76,18 @@ export class Exchange implements ExchangeFacts {
   /** The walk of hooks over a denial, while it waits. */
   #dressing: Promise<void> | undefined;
   #requestId: string | undefined;
-  #abort: AbortController | undefined;
-  /** Hooks that were called and have not come to their end. */
-  #atWork = 0;
-  readonly #endHooks = new EndHooks();
   #ended = false;
 
-  constructor({ chain, request, bodies = DEFAULT_BODIES, log }: ExchangeSettings) {
+  constructor(settings: ExchangeSettings) {
+    const { chain, request, bodies = DEFAULT_BODIES, budget = NO_BUDGET, style = PLAIN_DENIALS } = settings;
     this.chain = chain;
     this.#bodies = new ExchangeBodies(bodies, chain.bodyBytes);
     this.route = chain.route;
     this.request = new RequestMessage(request);
     this.metadata = chain.metadata;
-    this.#log = log;
+    this.style = style;
+    this.#log = settings.log;
+    this.#hooks = new HookRunner(this, budget);
   }
 
   /** Envoy's `x-request-id`, or one of our own where that is missing or unfit for a log. */
@@ -112,13 +114,14 @@ export class Exchange implements ExchangeFacts {
     return this.#conditions.decided(step);
   }
 
-  /** Aborted when the exchange is cancelled, or ends while a hook is still at work. */
-  signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController();
-      if (this.#ended) this.#abort.abort();
-    }
-    return this.#abort.signal;
+  /** Whether a step failed and was left out, as its failure mode says. */
+  failedOpen(step: Step): boolean {
+    return this.#hooks.failedOpen(step);
+  }
+
+  /** Starts the time for a message whose steps are run next; `performance.now()` of its arrival. */
+  messageArrived(at: number): void {
+    this.#hooks.messageArrived(at);
   }
 
   /** Runs the request steps. Look at `denial`, `suspended` and the message's edits afterwards. */
@@ -134,8 +137,16 @@ export class Exchange implements ExchangeFacts {
         this.#requestCursor++;
         continue;
       }
-      const pending = this.#runHook(step, "request", new RequestHookContext(this, step, this.request));
-      if (pending !== undefined) return pending.then(() => this.runRequest());
+      if (this.#outOfTime(step)) break;
+      const context = new RequestHookContext(this, step, this.request);
+      const pending = this.#hooks.run(step, { phase: "request", context });
+      if (pending !== undefined) {
+        return pending.then(() => {
+          this.#stepOver();
+          return this.runRequest();
+        });
+      }
+      this.#stepOver();
     }
     return this.#runOnDenial();
   }
@@ -183,8 +194,9 @@ export class Exchange implements ExchangeFacts {
   /** Ends the chain by a fault that is not a policy's; a denial that was there before stands. */
   refuse(status: number, reason: ReasonCode, message: string): void | Promise<void> {
     const errorId = newErrorId();
-    this.#log.error(message, { request_id: this.requestId, route: this.route, reason, error_id: errorId });
-    this.denial ??= engineDenial(status, reason, { errorId });
+    const fields = { request_id: this.requestId, route: this.route, reason, error_id: errorId };
+    this.#log.repeated("error", message, fields);
+    this.#end(status, reason, { errorId });
     return this.#runOnDenial();
   }
 
@@ -200,10 +212,9 @@ export class Exchange implements ExchangeFacts {
     this.#ended = true;
     this.#bodies.release("request");
     this.#bodies.release("response");
-    // A hook that still works after the answer was refused its say: nobody waits for it.
-    if (how === "cancelled" || this.#atWork > 0) this.#abort?.abort();
+    this.#hooks.giveUp();
     const outcome: Outcome = how === "cancelled" ? "cancelled" : (this.denial?.outcome ?? "passed");
-    this.#endHooks.run(this, this.chain.steps, { outcome, reason: this.denial?.reason ?? "" });
+    this.#hooks.end(this.chain.steps, { outcome, reason: this.denial?.reason ?? "" });
   }
 
   #message(direction: Direction): RequestMessage | ResponseMessage {
@@ -212,6 +223,31 @@ export class Exchange implements ExchangeFacts {
 
   #goesOn(): boolean {
     return this.denial === undefined && !this.#ended;
+  }
+
+  /** A request step has been run: what ended the exchange meanwhile keeps the others from running. */
+  #stepOver(): void {
+    if (this.#goesOn()) this.#requestCursor++;
+  }
+
+  /** Ends the chain by a denial of the engine's own; one that was there before stands. */
+  #end(status: number, reason: ReasonCode, options: { errorId: string; decider?: Step }): void {
+    if (this.denial !== undefined) return;
+    this.denial = engineDenial(status, reason, { ...options, style: this.style });
+    this.#hooks.giveUp();
+  }
+
+  /** Whether the time of the message is over, so that a step which is to run cannot: the exchange then fails. */
+  #outOfTime(next: Step): boolean {
+    if (!this.#hooks.spent) return false;
+    const errorId = newErrorId();
+    const reason = "message_timeout";
+    this.#log.repeated("warn", "The time of a message was over before all policies had run", {
+      ...{ request_id: this.requestId, route: this.route, reason, error_id: errorId },
+      next: `${next.name}:${next.version}`,
+    });
+    this.#end(504, reason, { errorId });
+    return true;
   }
 
   #continueResponse(response: ResponseMessage): void | Promise<void> {
@@ -224,8 +260,10 @@ export class Exchange implements ExchangeFacts {
       if (admission === "stop") break;
       this.#responseCursor++;
       if (admission === "skip") continue;
+      if (this.#outOfTime(step)) break;
       const messages = { request: this.request, response, denied: false };
-      const pending = this.#runHook(step, "response", new ResponseHookContext(this, step, messages));
+      const context = new ResponseHookContext(this, step, messages);
+      const pending = this.#hooks.run(step, { phase: "response", context });
       if (pending !== undefined) return pending.then(() => this.#continueResponse(response));
     }
     return this.#runOnDenial();
@@ -248,13 +286,15 @@ export class Exchange implements ExchangeFacts {
       if (!step.appliesToDenials) continue;
       const messages = { request: this.request, response: denial.response, denied: true };
       if (!this.#dresses(step, messages)) continue;
-      const pending = this.#runHook(step, "denial", new ResponseHookContext(this, step, messages));
+      const context = new ResponseHookContext(this, step, messages);
+      const pending = this.#hooks.run(step, { phase: "denial", context });
       if (pending !== undefined) return pending.then(() => this.#dress(denial));
     }
     return undefined;
   }
 
   #admit(step: Step, direction: Direction): Admission {
+    if (this.#hooks.failedOpen(step)) return "skip";
     const { condition } = step;
     if (condition !== undefined) {
       const admission = this.#decide(step, condition, direction);
@@ -279,7 +319,7 @@ export class Exchange implements ExchangeFacts {
     if (decision.errorId === undefined) return this.#conditions.pin(step, decision.value) ? "run" : "skip";
     this.#conditions.pin(step, false);
     if (step.conditionError === "skip") return "skip";
-    this.denial ??= engineDenial(500, "condition_failed", { errorId: decision.errorId, decider: step });
+    this.#end(500, "condition_failed", { errorId: decision.errorId, decider: step });
     return "stop";
   }
 
@@ -294,6 +334,7 @@ export class Exchange implements ExchangeFacts {
     step: Step,
     messages: { request: RequestMessage; response: ResponseMessage; denied: boolean },
   ): boolean {
+    if (this.#hooks.failedOpen(step)) return false;
     if (step.condition === undefined) return true;
     const decided = this.#conditions.decided(step);
     if (decided !== undefined) return decided;
@@ -311,107 +352,14 @@ export class Exchange implements ExchangeFacts {
     if (state === "ready") return "run";
     if (state === "body_unbufferable" && step.onUnbufferable === "skip") return "skip";
     if (typeof state === "string") this.#noteRefusal(direction, state);
-    else this.#fail(step, direction, state);
-    return "stop";
+    else this.#hooks.fail(step, direction, { cause: state });
+    return this.denial === undefined ? "skip" : "stop";
   }
 
   #noteRefusal(direction: Direction, reason: BodyReason): void {
     const errorId = newErrorId();
     const fields = { request_id: this.requestId, route: this.route, direction, reason, error_id: errorId };
-    this.#log.warn("Refused a body", fields);
-    this.denial ??= engineDenial(BODY_STATUS[reason][direction], reason, { errorId });
+    this.#log.repeated("warn", "Refused a body", fields);
+    this.#end(BODY_STATUS[reason][direction], reason, { errorId });
   }
-
-  /** Runs one hook to its outcome. Never throws, and the promise never rejects. */
-  #runHook(step: Step, phase: Phase, context: HookContext): Promise<void> | undefined {
-    this.#endHooks.note(step);
-    const startedAt = performance.now();
-    try {
-      const result = callHook(step, context);
-      if (isThenable(result)) return this.#awaitHook(result, { step, phase, context, startedAt });
-      this.#settle(result, { step, phase, context, startedAt });
-    } catch (cause) {
-      this.#fail(step, phase, cause);
-    }
-    return undefined;
-  }
-
-  async #awaitHook(pending: PromiseLike<HookResult>, run: HookRun): Promise<void> {
-    this.#atWork++;
-    try {
-      this.#settle(await pending, run);
-    } catch (cause) {
-      this.#fail(run.step, run.phase, cause);
-    } finally {
-      this.#atWork--;
-    }
-  }
-
-  #settle(result: HookResult, { step, phase, context, startedAt }: HookRun): void {
-    step.metrics.duration.observe((performance.now() - startedAt) / 1000);
-    // Nobody waits for a late result: what the hook wrote and wanted is dropped.
-    if (this.#tooLate(phase)) return;
-    if (!isImmediateResponse(result)) {
-      if (result !== undefined) this.#apply(step, phase, checkObject(result));
-      step.metrics.passed.inc();
-      if (phase === "request") this.#requestCursor++;
-    } else if (phase === "denial") {
-      step.log.warn("Policy answered a denial: ignored", { request_id: this.requestId });
-    } else {
-      this.denial = denialOf(result, step);
-      step.metrics.denied.inc();
-    }
-    context.commit();
-  }
-
-  /** Whether the exchange was over, or refused, before the hook returned. */
-  #tooLate(phase: Phase): boolean {
-    return this.#ended || (phase !== "denial" && this.denial !== undefined);
-  }
-
-  #apply(step: Step, phase: Phase, changes: object): void {
-    const metadata = this.dynamicMetadata;
-    if (phase === "request") {
-      applyRequestChanges(this.request, changes, { metadata, need: step.requestBody });
-      return;
-    }
-    const response = this.denial?.response ?? this.response!;
-    if (applyResponseChanges(response, changes, { metadata, need: step.responseBody })) return;
-    step.metrics.failure("body_dropped").inc();
-    step.log.warn("Policy gave a body to a response that must have none: left out", {
-      request_id: this.requestId,
-    });
-  }
-
-  #fail(step: Step, phase: Phase, cause: unknown): void {
-    if (this.#tooLate(phase)) return;
-    const hook = phase === "request" ? "onRequest" : "onResponse";
-    const errorId = newErrorId();
-    step.metrics.failed.inc();
-    step.metrics.failure(phase === "request" ? "on_request" : "on_response").inc();
-    step.log.error(`Policy failed in ${hook}`, {
-      request_id: this.requestId,
-      error_id: errorId,
-      error: cause,
-    });
-    // On a denial, the first one stands.
-    if (phase !== "denial") this.denial = engineDenial(500, "policy_failed", { errorId, decider: step });
-  }
-}
-
-interface HookRun {
-  readonly step: Step;
-  readonly phase: Phase;
-  readonly context: HookContext;
-  readonly startedAt: number;
-}
-
-function callHook({ policy }: Step, context: HookContext): HookResult | PromiseLike<HookResult> {
-  return context instanceof RequestHookContext ? policy.onRequest?.(context) : policy.onResponse?.(context);
-}
-
-function checkObject(result: unknown): object {
-  if (typeof result === "object" && result !== null) return result;
-  const found = result === null ? "null" : `a ${typeof result}`;
-  throw new TypeError(`Cannot apply the result: it is ${found}, an object is needed`);
 }

@@ -37,7 +37,7 @@ export class StepConditions {
       const errorId = newErrorId();
       step.metrics.failure("condition").inc();
       const fields = { request_id: this.#facts.requestId, error_id: errorId, error: cause };
-      step.log.warn("Condition failed", { ...fields, conditionError: step.conditionError });
+      step.log.repeated("warn", "Condition failed", { ...fields, conditionError: step.conditionError });
       return { errorId };
     }
   }

@@ -3,6 +3,7 @@
 import { engineDenial, newErrorId, type ReasonCode } from "../chain/denial.ts";
 import type { BodyReason, BodySettings } from "../chain/exchange-bodies.ts";
 import { Exchange } from "../chain/executor.ts";
+import type { MessageBudget } from "../chain/message-budget.ts";
 import type { Snapshot } from "../config/snapshot.ts";
 import type { EngineMetrics } from "../observability/engine-metrics.ts";
 import type { EngineLogger } from "../observability/log.ts";
@@ -30,6 +31,8 @@ export interface StreamContext {
   readonly bodies: BodySettings;
   /** How long a body may take to come, in milliseconds. */
   readonly bodyWaitMs: number;
+  /** How long the steps of one message may take. */
+  readonly budget: MessageBudget;
   readonly log: EngineLogger;
   readonly metrics: EngineMetrics;
 }
@@ -42,8 +45,8 @@ export class ExchangeStream implements IncomingStream {
   readonly #metadata: StreamMetadata;
   readonly #out: OutgoingStream;
   readonly #phase: Record<Direction, Phase> = { request: "idle", response: "idle" };
-  /** Messages of a direction whose steps are running. */
-  readonly #waiting: EnvoyMessage[] = [];
+  /** Messages of a direction whose steps are running, and when they came. */
+  readonly #waiting: { readonly message: EnvoyMessage; readonly at: number }[] = [];
   /** Envoy neither waits for nor wants answers: the chain runs, and nothing is sent. */
   #observed = false;
   #halfClosed = false;
@@ -71,11 +74,12 @@ export class ExchangeStream implements IncomingStream {
 
   message(bytes: Uint8Array): void {
     if (this.#closing) return;
-    this.#since = performance.now();
+    const at = performance.now();
+    this.#since = at;
     try {
       const message = new EnvoyMessage(bytes);
-      if (this.#exchange === undefined) this.#begin(message);
-      else this.#receive(message, this.#exchange);
+      if (this.#exchange === undefined) this.#begin(message, at);
+      else this.#receive(message, { exchange: this.#exchange, at });
     } catch (cause) {
       this.#breakOff(cause);
     }
@@ -93,7 +97,7 @@ export class ExchangeStream implements IncomingStream {
   }
 
   /** Takes the stream's first message: pins the snapshot and finds the chain. */
-  #begin(message: EnvoyMessage): void {
+  #begin(message: EnvoyMessage, at: number): void {
     const { config, store } = this.#context;
     this.#observed = message.observed;
     this.#snapshot = store.current;
@@ -111,8 +115,10 @@ export class ExchangeStream implements IncomingStream {
       this.#send(continueAnswer(message.kind));
       return this.#end("answered");
     }
-    const { bodies, log } = this.#context;
-    this.#exchange = new Exchange({ chain: routing.chain, request: message.request(), bodies, log });
+    const { bodies, budget, log } = this.#context;
+    const exchange = new Exchange({ chain: routing.chain, request: message.request(), bodies, budget, log });
+    exchange.messageArrived(at);
+    this.#exchange = exchange;
     this.#delivery.request = message.delivery("request");
     this.#delivery.response = message.delivery("response");
     if (message.fullDuplex) {
@@ -121,10 +127,11 @@ export class ExchangeStream implements IncomingStream {
         "Envoy is set to full duplex bodies, use BUFFERED or NONE",
       );
     }
-    this.#receive(message, this.#exchange);
+    this.#receive(message, { exchange, at });
   }
 
-  #receive(message: EnvoyMessage, exchange: Exchange): void {
+  #receive(message: EnvoyMessage, { exchange, at }: { exchange: Exchange; at: number }): void {
+    exchange.messageArrived(at);
     const { kind } = message;
     if (kind === undefined) return this.#refuse("out_of_order", "Envoy sent a message of an unknown kind");
     const [direction, part] = PARTS[kind];
@@ -150,7 +157,7 @@ export class ExchangeStream implements IncomingStream {
           return this.#refuse("out_of_order", `Envoy sent ${kind} after headers that were to be all`);
         return this.#send(continueAnswer(kind));
       case "wait":
-        if (this.#waiting.length < MAX_WAITING) this.#waiting.push(message);
+        if (this.#waiting.length < MAX_WAITING) this.#waiting.push({ message, at });
         else this.#refuse("out_of_order", "Envoy sent more messages than it may before an answer");
         return;
       case "refuse":
@@ -191,13 +198,18 @@ export class ExchangeStream implements IncomingStream {
     if (exchange.suspended[direction]) {
       this.#phase[direction] = "suspended";
       const { bodyWaitMs } = this.#context;
-      this.#bodyTimer = setTimeout(() => this.#refuseBody(direction, "body_timeout"), bodyWaitMs);
+      this.#bodyTimer = setTimeout(() => {
+        // No message set this going: what policies do about the denial has a time of its own.
+        exchange.messageArrived(performance.now());
+        this.#refuseBody(direction, "body_timeout");
+      }, bodyWaitMs);
     } else {
       this.#phase[direction] = PHASE_AFTER[part];
       if (direction === "response" || exchange.chain.response.length === 0) return this.#end("answered");
       exchange.requestSent();
     }
-    for (const message of this.#waiting.splice(0)) if (!this.#closing) this.#receive(message, exchange);
+    for (const { message, at } of this.#waiting.splice(0))
+      if (!this.#closing) this.#receive(message, { exchange, at });
     if (this.#halfClosed && !this.#running()) this.#end("cancelled");
   }
 

@@ -5,6 +5,7 @@ import { BodyMemory } from "../../runtime/chain/body-memory.ts";
 import type { Chain, StepCondition } from "../../runtime/chain/chain.ts";
 import { compileChain } from "../../runtime/chain/compile.ts";
 import type { BodySettings } from "../../runtime/chain/exchange-bodies.ts";
+import { type MessageBudget, messageBudget } from "../../runtime/chain/message-budget.ts";
 import type { Snapshot } from "../../runtime/config/snapshot.ts";
 import {
   type HeaderMutation,
@@ -33,6 +34,8 @@ export interface TestStep {
   readonly onUnbufferable?: "deny" | "skip";
   readonly condition?: StepCondition;
   readonly conditionError?: "skip" | "deny";
+  readonly failureMode?: "closed" | "open";
+  readonly timeoutMs?: number;
 }
 
 type RequestInit = MessageInitShape<typeof ProcessingRequestSchema>;
@@ -99,6 +102,8 @@ export function testChain(
     onUnbufferable: step.onUnbufferable,
     condition: step.condition,
     conditionError: step.conditionError,
+    failureMode: step.failureMode,
+    timeoutMs: step.timeoutMs,
   }));
   const metrics = createEngineMetrics();
   return compileChain({ route, steps: settings, responseOrder, metadata, bodyBytes, metrics });
@@ -110,6 +115,8 @@ export interface DriverOptions {
   readonly bodyBytes?: number;
   readonly bodyMemory?: number;
   readonly bodyWaitMs?: number;
+  /** Default: no bound. */
+  readonly messageTimeoutMs?: number;
 }
 
 /** An engine's kernel with one route, `test`, unless told otherwise. */
@@ -120,6 +127,7 @@ export class KernelDriver {
   readonly #ready: boolean;
   readonly #bodies: BodySettings;
   readonly #bodyWaitMs: number;
+  readonly #budget: MessageBudget;
   /** What all bodies take. */
   readonly memory: BodyMemory;
   /** How many streams hold the snapshot. */
@@ -134,11 +142,13 @@ export class KernelDriver {
       bodyBytes = 1024 * 1024,
       bodyMemory = 64 * 1024 * 1024,
       bodyWaitMs = 30_000,
+      messageTimeoutMs = Number.POSITIVE_INFINITY,
       ...config
     } = options;
     this.memory = new BodyMemory(bodyMemory, this.metrics.bodyMemory);
     this.#bodies = { limits: { maxBytes: bodyBytes, maxRatio: 100 }, memory: this.memory };
     this.#bodyWaitMs = bodyWaitMs;
+    this.#budget = messageBudget(messageTimeoutMs);
     this.#routes =
       "steps" in routes && Array.isArray(routes.steps)
         ? new Map([["test", routes as Chain]])
@@ -163,6 +173,7 @@ export class KernelDriver {
       config: this.#config,
       bodies: this.#bodies,
       bodyWaitMs: this.#bodyWaitMs,
+      budget: this.#budget,
       log: SILENT,
       metrics: this.metrics,
     });
