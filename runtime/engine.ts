@@ -12,6 +12,7 @@ import { isLoopback, startHttpOn } from "./http-on-address.ts";
 import { createProcessor, PROCESS_METHOD } from "./kernel/processor.ts";
 import { listenError } from "./listen-error.ts";
 import { createEngineMetrics, type EngineMetrics } from "./observability/engine-metrics.ts";
+import { ExchangeLog } from "./observability/exchange-log.ts";
 import type { EngineLogger } from "./observability/log.ts";
 import { type BuildInfo, PolicyRegistry, type RegistryEntry } from "./policy/registry.ts";
 import { createGrpcTransport } from "./transport/grpc.ts";
@@ -160,6 +161,8 @@ class EngineRun implements Engine {
       config: this.#config,
       bodies: bodySettings(limits, this.#metrics.bodyMemory),
       bodyWaitMs: limits.bodyWaitMs,
+      denials: this.#config.denials,
+      exchanges: new ExchangeLog(log, this.#config.log.sampleRate),
       budget: messageBudget(extProc.messageTimeoutMs),
       log,
       metrics: this.#metrics,

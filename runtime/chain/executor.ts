@@ -32,10 +32,8 @@ import {
   RequestMessage,
   ResponseMessage,
 } from "./messages.ts";
+import { requestIdOf } from "./request-id.ts";
 import { StepConditions } from "./step-conditions.ts";
-
-/** Visible ASCII of a length that no honest id exceeds: a client may send it, and logs repeat it. */
-const REQUEST_ID = /^[\x21-\x7e]{1,128}$/;
 
 /** What an exchange begins with. */
 export interface ExchangeSettings {
@@ -92,10 +90,7 @@ export class Exchange implements HookHost {
 
   /** Envoy's `x-request-id`, or one of our own where that is missing or unfit for a log. */
   get requestId(): string {
-    if (this.#requestId === undefined) {
-      const given = this.request.original.headers.get("x-request-id");
-      this.#requestId = given !== undefined && REQUEST_ID.test(given) ? given : crypto.randomUUID();
-    }
+    this.#requestId ??= requestIdOf(this.request.original.headers.get("x-request-id"));
     return this.#requestId;
   }
 

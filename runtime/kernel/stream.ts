@@ -1,15 +1,17 @@
 // One ext_proc stream, which is one HTTP exchange. Messages go through the table in phases.ts, the chain decides,
 // and exactly one answer goes back for each message, until nothing more is wanted and the stream ends.
-import { engineDenial, newErrorId, type ReasonCode } from "../chain/denial.ts";
+import { type Denial, type DenialStyle, engineDenial, newErrorId, type ReasonCode } from "../chain/denial.ts";
 import type { BodyReason, BodySettings } from "../chain/exchange-bodies.ts";
 import { Exchange } from "../chain/executor.ts";
 import type { MessageBudget } from "../chain/message-budget.ts";
+import { requestIdOf } from "../chain/request-id.ts";
 import type { Snapshot } from "../config/snapshot.ts";
 import type { EngineMetrics } from "../observability/engine-metrics.ts";
+import type { ExchangeLog } from "../observability/exchange-log.ts";
 import type { EngineLogger } from "../observability/log.ts";
 import type { IncomingStream, OutgoingStream, StreamMetadata } from "../transport/transport.ts";
 import { type BodyDelivery, EnvoyMessage } from "./codec.ts";
-import { PARTS, type Part, PHASES, type Phase } from "./phases.ts";
+import { type MessageKind, PARTS, type Part, PHASES, type Phase } from "./phases.ts";
 import { type RoutingConfig, routeExchange } from "./routes.ts";
 import {
   bodyAnswer,
@@ -31,9 +33,13 @@ export interface StreamContext {
   readonly bodies: BodySettings;
   /** How long a body may take to come, in milliseconds. */
   readonly bodyWaitMs: number;
+  /** How denials look. */
+  readonly denials: DenialStyle;
   /** How long the steps of one message may take. */
   readonly budget: MessageBudget;
   readonly log: EngineLogger;
+  /** Says how exchanges ended. */
+  readonly exchanges: ExchangeLog;
   readonly metrics: EngineMetrics;
 }
 
@@ -56,10 +62,16 @@ export class ExchangeStream implements IncomingStream {
   /** Pinned from the first message to the end. */
   #snapshot: Snapshot | undefined;
   #exchange: Exchange | undefined;
+  /** What ended a stream that has no exchange, or whose exchange the engine broke off. */
+  #denial: Denial | undefined;
   /** How bodies come, by Envoy's configuration; told in the first message. */
   readonly #delivery: Record<Direction, BodyDelivery> = { request: "partial", response: "partial" };
   #bodyTimer: ReturnType<typeof setTimeout> | undefined;
   #route = "";
+  /** Kept where the end is to be logged and there may be no exchange to ask. */
+  #first: EnvoyMessage | undefined;
+  /** The kinds of messages that came, as bits in their order. */
+  #seen = 0;
   /** Time spent on the messages, hooks included, without Envoy's time between them. */
   #seconds = 0;
   /** When the message that is being looked at came. */
@@ -78,6 +90,7 @@ export class ExchangeStream implements IncomingStream {
     this.#since = at;
     try {
       const message = new EnvoyMessage(bytes);
+      if (message.kind !== undefined) this.#seen |= 1 << KINDS.indexOf(message.kind);
       if (this.#exchange === undefined) this.#begin(message, at);
       else this.#receive(message, { exchange: this.#exchange, at });
     } catch (cause) {
@@ -98,8 +111,9 @@ export class ExchangeStream implements IncomingStream {
 
   /** Takes the stream's first message: pins the snapshot and finds the chain. */
   #begin(message: EnvoyMessage, at: number): void {
-    const { config, store } = this.#context;
+    const { config, store, exchanges } = this.#context;
     this.#observed = message.observed;
+    if (exchanges.enabled) this.#first = message;
     this.#snapshot = store.current;
     this.#snapshot?.retain();
     const routing = routeExchange(
@@ -115,8 +129,9 @@ export class ExchangeStream implements IncomingStream {
       this.#send(continueAnswer(message.kind));
       return this.#end("answered");
     }
-    const { bodies, budget, log } = this.#context;
-    const exchange = new Exchange({ chain: routing.chain, request: message.request(), bodies, budget, log });
+    const { bodies, budget, denials: style, log } = this.#context;
+    const settings = { chain: routing.chain, request: message.request(), bodies, budget, style, log };
+    const exchange = new Exchange(settings);
     exchange.messageArrived(at);
     this.#exchange = exchange;
     this.#delivery.request = message.delivery("request");
@@ -245,9 +260,10 @@ export class ExchangeStream implements IncomingStream {
     const misused = reason === "out_of_order" || reason === "unsupported_body_mode";
     if (misused) this.#context.metrics.protocolErrors(reason).inc();
     const status = misused ? 500 : 503;
-    this.#context.log.warn("Refused an exchange", { route: this.#route, reason, error_id: errorId });
-    this.#send(immediateAnswer(engineDenial(status, reason, { errorId }), { method }));
-    this.#end("answered", "failed");
+    const { denials: style, log } = this.#context;
+    const fields = { request_id: requestIdIn(message), route: this.#route, reason, error_id: errorId };
+    log.repeated("warn", "Refused an exchange", fields);
+    this.#finishWith(engineDenial(status, reason, { errorId, style }), method);
   }
 
   #deny(): void {
@@ -261,13 +277,22 @@ export class ExchangeStream implements IncomingStream {
   #breakOff(cause: unknown): void {
     if (this.#finished) return;
     const errorId = newErrorId();
-    const denial = engineDenial(500, "internal_error", { errorId });
+    const reason = "internal_error";
+    const { denials: style, log, metrics } = this.#context;
+    metrics.protocolErrors(reason).inc();
+    const requestId = this.#exchange?.requestId ?? "";
+    const fields = { request_id: requestId, route: this.#route, reason, error_id: errorId, error: cause };
+    log.repeated("error", "Cannot process a message from Envoy", fields);
+    const denial = engineDenial(500, reason, { errorId, style });
     if (this.#exchange !== undefined) this.#exchange.denial = denial;
-    const method = this.#exchange?.request.original.method ?? "";
-    this.#context.metrics.protocolErrors("internal_error").inc();
-    this.#context.log.error("Cannot process a message from Envoy", { error_id: errorId, error: cause });
+    this.#finishWith(denial, this.#exchange?.request.original.method ?? "");
+  }
+
+  /** Ends the stream by a denial to which no policy has anything to say. */
+  #finishWith(denial: Denial, method: string): void {
+    this.#denial = denial;
     this.#send(immediateAnswer(denial, { method }));
-    this.#end("answered", "failed");
+    this.#end("answered");
   }
 
   #send(answer: Uint8Array): void {
@@ -278,12 +303,12 @@ export class ExchangeStream implements IncomingStream {
     return this.#phase.request === "running" || this.#phase.response === "running" || this.#closing;
   }
 
-  #end(how: "answered" | "cancelled", outcome: string = this.#exchange?.denial?.outcome ?? "passed"): void {
+  #end(how: "answered" | "cancelled"): void {
     if (this.#finished) return;
     this.#finished = true;
     this.#closing = true;
     clearTimeout(this.#bodyTimer);
-    const { metrics } = this.#context;
+    const { exchanges, metrics } = this.#context;
     // To end well says "go on": only an exchange that was answered may.
     if (how === "answered") this.#out.end();
     else this.#out.fail("The exchange was given up before its last answer");
@@ -291,8 +316,27 @@ export class ExchangeStream implements IncomingStream {
     this.#snapshot?.release();
     metrics.streamsActive.dec();
     this.#stopClock();
-    metrics.requests(this.#route, how === "cancelled" ? "cancelled" : outcome).inc();
+    const denial = this.#denial ?? this.#exchange?.denial;
+    const outcome = how === "cancelled" ? how : (denial?.outcome ?? "passed");
+    metrics.requests(this.#route, outcome).inc();
     metrics.requestDuration(this.#route).observe(this.#seconds);
+    if (exchanges.enabled) this.#logEnd(outcome, denial);
+  }
+
+  #logEnd(outcome: string, denial: Denial | undefined): void {
+    const exchange = this.#exchange;
+    const requestId = exchange?.requestId ?? (this.#first === undefined ? "" : requestIdIn(this.#first));
+    const decider = denial?.decider;
+    this.#context.exchanges.write(requestId, {
+      route: this.#route,
+      outcome,
+      reason: denial?.reason,
+      policy: decider === undefined ? undefined : `${decider.name}:${decider.version}`,
+      error_id: denial?.errorId,
+      status: (denial?.response ?? exchange?.response)?.status,
+      duration_ms: Math.round(this.#seconds * 1e6) / 1e3,
+      phases: KINDS.filter((_, index) => (this.#seen & (1 << index)) !== 0),
+    });
   }
 
   #stopClock(): void {
@@ -302,8 +346,14 @@ export class ExchangeStream implements IncomingStream {
   }
 }
 
+const KINDS = Object.keys(PARTS) as MessageKind[];
+
 /** Where a direction stands when the answer to such a message is sent. */
 const PHASE_AFTER: Readonly<Record<Part, Phase>> = { headers: "open", body: "bodied", trailers: "closed" };
+
+function requestIdIn(message: EnvoyMessage): string {
+  return requestIdOf(message.request().lines.find(({ name }) => name === "x-request-id")?.text);
+}
 
 function answerTo(exchange: Exchange, direction: Direction, part: Part): Uint8Array {
   if (part === "body") return bodyAnswer(exchange, direction);

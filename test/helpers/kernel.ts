@@ -4,6 +4,7 @@ import type { Policy } from "@policy-engine/sdk";
 import { BodyMemory } from "../../runtime/chain/body-memory.ts";
 import type { Chain, StepCondition } from "../../runtime/chain/chain.ts";
 import { compileChain } from "../../runtime/chain/compile.ts";
+import { PLAIN_DENIALS } from "../../runtime/chain/denial.ts";
 import type { BodySettings } from "../../runtime/chain/exchange-bodies.ts";
 import { type MessageBudget, messageBudget } from "../../runtime/chain/message-budget.ts";
 import type { Snapshot } from "../../runtime/config/snapshot.ts";
@@ -17,6 +18,7 @@ import type { MessageKind } from "../../runtime/kernel/phases.ts";
 import { createProcessor } from "../../runtime/kernel/processor.ts";
 import type { RoutingConfig } from "../../runtime/kernel/routes.ts";
 import { createEngineMetrics } from "../../runtime/observability/engine-metrics.ts";
+import { ExchangeLog } from "../../runtime/observability/exchange-log.ts";
 import { createLogger } from "../../runtime/observability/log.ts";
 import type { PolicyDefinition } from "../../runtime/policy/definition.ts";
 import type { IncomingStream } from "../../runtime/transport/transport.ts";
@@ -174,7 +176,9 @@ export class KernelDriver {
       bodies: this.#bodies,
       bodyWaitMs: this.#bodyWaitMs,
       budget: this.#budget,
+      denials: PLAIN_DENIALS,
       log: SILENT,
+      exchanges: new ExchangeLog(SILENT, 0),
       metrics: this.metrics,
     });
     const stream = new DrivenStream();
