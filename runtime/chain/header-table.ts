@@ -1,28 +1,39 @@
 import type { HeadersView } from "@policy-engine/sdk";
 
 /** A byte order mark is part of the value for the upstream, so it is for policies. */
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const decodeUtf8 = Buffer.prototype.utf8Slice as (this: Uint8Array, start: number, end: number) => string;
 const encoder = new TextEncoder();
 
 /** One header line. Text is made from bytes, and bytes from text, only when someone asks. */
 export class HeaderLine {
   readonly name: string;
+  readonly #value: Uint8Array | string;
+  readonly #start: number;
+  readonly #end: number;
   #text: string | undefined;
   #bytes: Uint8Array | undefined;
 
-  constructor(name: string, value: Uint8Array | string) {
+  /** `start` and `end` are the place of the value within other bytes; without them it is all of them. */
+  constructor(name: string, value: Uint8Array | string, start = 0, end: number = value.length) {
     this.name = name;
-    if (typeof value === "string") this.#text = value;
-    else this.#bytes = value;
+    this.#value = value;
+    this.#start = start;
+    this.#end = end;
   }
 
   get text(): string {
-    this.#text ??= decoder.decode(this.#bytes);
+    if (typeof this.#value === "string") return this.#value;
+    this.#text ??= decodeUtf8.call(this.#value, this.#start, this.#end);
     return this.#text;
   }
 
   get bytes(): Uint8Array {
-    this.#bytes ??= encoder.encode(this.#text);
+    if (this.#bytes === undefined) {
+      this.#bytes =
+        typeof this.#value === "string"
+          ? encoder.encode(this.#value)
+          : this.#value.subarray(this.#start, this.#end);
+    }
     return this.#bytes;
   }
 }

@@ -1,4 +1,4 @@
-import type { ModeOverride } from "../kernel/body-mode.ts";
+import type { ModeOverride } from "../kernel/encode-answer.ts";
 
 /** By part of the exchange: `SEND` or `SKIP`, for bodies `NONE` or `BUFFERED`. */
 export type AnswerModes = Readonly<
@@ -19,14 +19,16 @@ const BODY_MODES = ["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL"];
 
 /** An override in the words of Envoy's configuration. */
 export function modesOf(mode: ModeOverride): AnswerModes {
-  const header = (value: number | undefined): string => HEADER_MODES[value ?? 0] ?? "?";
-  const body = (value: number | undefined): string => BODY_MODES[value ?? 0] ?? "?";
+  const header = (value: number): string => HEADER_MODES[value] ?? "?";
+  const body = (value: number): string => BODY_MODES[value] ?? "?";
+  const [requestHeaders, responseHeaders, requestBody, responseBody, requestTrailers, responseTrailers] =
+    mode;
   return {
-    requestHeaders: header(mode.requestHeaderMode),
-    requestBody: body(mode.requestBodyMode),
-    requestTrailers: header(mode.requestTrailerMode),
-    responseHeaders: header(mode.responseHeaderMode),
-    responseBody: body(mode.responseBodyMode),
-    responseTrailers: header(mode.responseTrailerMode),
+    requestHeaders: header(requestHeaders),
+    requestBody: body(requestBody),
+    requestTrailers: header(requestTrailers),
+    responseHeaders: header(responseHeaders),
+    responseBody: body(responseBody),
+    responseTrailers: header(responseTrailers),
   };
 }

@@ -1,14 +1,12 @@
 // Which messages Envoy shall still send for this exchange. The base configuration is wide; each first answer
-// narrows it. Every field is written out: a body mode that is left out means NONE to Envoy, and a header mode
-// that is left out means whatever its configuration says.
-import {
-  ProcessingMode_BodySendMode as Body,
-  ProcessingMode_HeaderSendMode as Headers,
-} from "../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.ts";
-import type { Answer } from "./codec.ts";
+// narrows it. Every field is given: a body mode that is left out means NONE to Envoy, and a header mode that is
+// left out means whatever its configuration says.
+import { BODY_SEND_MODE } from "./codec.ts";
+import type { ModeOverride } from "./encode-answer.ts";
 
-/** What the answer to request headers, or to response headers, asks for. */
-export type ModeOverride = NonNullable<Answer["modeOverride"]>;
+/** HeaderSendMode of Envoy's ProcessingMode. */
+const SEND = 1;
+const SKIP = 2;
 
 /** What is still wanted of an exchange, beside the headers that are answered. */
 export interface Wants {
@@ -19,12 +17,13 @@ export interface Wants {
 
 /** The override that asks for that and for nothing else. With a body, its trailers: they may come instead of it. */
 export function modeOverride({ requestBody, response, responseBody }: Wants): ModeOverride {
-  return {
-    requestHeaderMode: Headers.SEND,
-    responseHeaderMode: response ? Headers.SEND : Headers.SKIP,
-    requestBodyMode: requestBody ? Body.BUFFERED : Body.NONE,
-    responseBodyMode: responseBody ? Body.BUFFERED : Body.NONE,
-    requestTrailerMode: requestBody ? Headers.SEND : Headers.SKIP,
-    responseTrailerMode: responseBody ? Headers.SEND : Headers.SKIP,
-  };
+  const { buffered, none } = BODY_SEND_MODE;
+  return [
+    SEND,
+    response ? SEND : SKIP,
+    requestBody ? buffered : none,
+    responseBody ? buffered : none,
+    requestBody ? SEND : SKIP,
+    responseBody ? SEND : SKIP,
+  ];
 }

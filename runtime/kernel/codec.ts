@@ -1,155 +1,246 @@
-// Bytes of a ProcessingRequest to what the kernel needs of it, and answers to bytes.
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { HeaderLine } from "../chain/header-table.ts";
+// Bytes of a ProcessingRequest to what the kernel needs of it. One pass finds the parts and reads the small ones;
+// headers, attributes and metadata are read when they are asked for. Unknown fields are skipped, at any depth.
 import type { ReceivedRequest, ReceivedResponse } from "../chain/messages.ts";
-import type { HeaderMap } from "../gen/envoy/config/core/v3/base_pb.ts";
-import { ProcessingMode_BodySendMode } from "../gen/envoy/extensions/filters/http/ext_proc/v3/processing_mode_pb.ts";
-import {
-  type HttpHeaders,
-  type ProcessingRequest,
-  ProcessingRequestSchema,
-  type ProcessingResponse,
-  ProcessingResponseSchema,
-} from "../gen/envoy/service/ext_proc/v3/external_processor_pb.ts";
 import type { MessageKind } from "./phases.ts";
+import { type ReceivedHeaders, readHeaders } from "./wire/read-headers.ts";
+import { enterEntry, readScalars, type Scalar } from "./wire/read-struct.ts";
+import { LENGTH, VARINT, WireReader } from "./wire/wire-reader.ts";
 
 /** The key under which Envoy sends its attributes. */
 const ATTRIBUTES_KEY = "envoy.filters.http.ext_proc";
 
-const KINDS = {
-  requestHeaders: "request_headers",
-  requestBody: "request_body",
-  requestTrailers: "request_trailers",
-  responseHeaders: "response_headers",
-  responseBody: "response_body",
-  responseTrailers: "response_trailers",
-} as const satisfies Record<string, MessageKind>;
+/** The kinds of a message by their field numbers, 2 to 7. */
+const KINDS: readonly (MessageKind | undefined)[] = [
+  undefined,
+  undefined,
+  "request_headers",
+  "response_headers",
+  "request_body",
+  "response_body",
+  "request_trailers",
+  "response_trailers",
+];
+const FIRST_KIND = (2 << 3) | LENGTH;
+const LAST_KIND = (7 << 3) | LENGTH;
+const METADATA_CONTEXT = (8 << 3) | LENGTH;
+const ATTRIBUTES = (9 << 3) | LENGTH;
+const OBSERVABILITY_MODE = (10 << 3) | VARINT;
+const PROTOCOL_CONFIG = (11 << 3) | LENGTH;
+/** Of ProtocolConfiguration. */
+const REQUEST_BODY_MODE = (1 << 3) | VARINT;
+const RESPONSE_BODY_MODE = (2 << 3) | VARINT;
+/** Of HttpBody. */
+const BODY = (1 << 3) | LENGTH;
+const END_OF_STREAM = (2 << 3) | VARINT;
+/** Of Metadata. */
+const FILTER_METADATA = (1 << 3) | LENGTH;
+
+/** BodySendMode of Envoy's ProcessingMode. */
+export const BODY_SEND_MODE = {
+  none: 0,
+  streamed: 1,
+  buffered: 2,
+  fullDuplexStreamed: 4,
+  grpc: 5,
+} as const;
 
 /** How bodies come: whole or not at all; perhaps only in part; or in pieces, behind headers that are gone by then. */
 export type BodyDelivery = "whole" | "partial" | "streamed";
 
-/** One message from Envoy. */
+/** Bytes of one part of a message. */
+interface Part {
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** One message from Envoy. Its bytes must stay as they are. */
 export class EnvoyMessage {
   /** Undefined: a kind that the engine does not know. */
   readonly kind: MessageKind | undefined;
-  readonly #message: ProcessingRequest;
-
-  /** @throws {Error} If the bytes are not a ProcessingRequest. */
-  constructor(bytes: Uint8Array) {
-    this.#message = fromBinary(ProcessingRequestSchema, bytes);
-    const { case: kind } = this.#message.request;
-    this.kind = kind === undefined ? undefined : KINDS[kind];
-  }
-
   /** Envoy neither waits for nor wants an answer. */
-  get observed(): boolean {
-    return this.#message.observabilityMode;
+  readonly observed: boolean = false;
+  readonly #part: Part | undefined;
+  readonly #metadata: readonly Part[] | undefined;
+  readonly #attributeEntries: readonly Part[] | undefined;
+  readonly #hasProtocol: boolean = false;
+  readonly #requestBodyMode: number = BODY_SEND_MODE.none;
+  readonly #responseBodyMode: number = BODY_SEND_MODE.none;
+  #attributes: Readonly<Record<string, Scalar>> | undefined;
+  #headers: ReceivedHeaders | undefined;
+
+  /** @throws {WireError} If the bytes are not a ProcessingRequest. */
+  constructor(bytes: Uint8Array) {
+    const reader = new WireReader(bytes);
+    let metadata: Part[] | undefined;
+    let attributes: Part[] | undefined;
+    while (reader.more) {
+      const tag = reader.tag();
+      if (tag >= FIRST_KIND && tag <= LAST_KIND && (tag & 7) === LENGTH) {
+        const kind = KINDS[tag >>> 3];
+        const part = takePart(reader);
+        // Of several the last counts, and two of a kind are one: so protobuf has it.
+        this.#part = kind === this.kind && this.#part !== undefined ? joined(this.#part, part) : part;
+        this.kind = kind;
+      } else if (tag === ATTRIBUTES) {
+        attributes ??= [];
+        attributes.push(takePart(reader));
+      } else if (tag === METADATA_CONTEXT) {
+        metadata ??= [];
+        metadata.push(takePart(reader));
+      } else if (tag === OBSERVABILITY_MODE) this.observed = reader.bool();
+      else if (tag === PROTOCOL_CONFIG) {
+        const end = reader.end();
+        this.#hasProtocol = true;
+        reader.limit = end;
+        while (reader.more) {
+          const field = reader.tag();
+          if (field === REQUEST_BODY_MODE) this.#requestBodyMode = reader.varint();
+          else if (field === RESPONSE_BODY_MODE) this.#responseBodyMode = reader.varint();
+          else reader.skip(field);
+        }
+        reader.limit = bytes.length;
+      } else reader.skip(tag);
+    }
+    this.#metadata = metadata;
+    this.#attributeEntries = attributes;
   }
 
   /** Whether bodies would be sent in full duplex (or as gRPC messages): what is not sent back is lost. */
   get fullDuplex(): boolean {
-    const config = this.#message.protocolConfig;
-    if (config === undefined) return false;
-    return [config.requestBodyMode, config.responseBodyMode].some(
-      (mode) =>
-        mode === ProcessingMode_BodySendMode.FULL_DUPLEX_STREAMED ||
-        mode === ProcessingMode_BodySendMode.GRPC,
-    );
+    return isFullDuplex(this.#requestBodyMode) || isFullDuplex(this.#responseBodyMode);
   }
 
   /** How bodies of a direction come, if not told otherwise by an answer. Known of the first message only. */
   delivery(direction: "request" | "response"): BodyDelivery {
-    const config = this.#message.protocolConfig;
-    const mode = direction === "request" ? config?.requestBodyMode : config?.responseBodyMode;
-    if (mode === ProcessingMode_BodySendMode.STREAMED) return "streamed";
-    const whole = mode === ProcessingMode_BodySendMode.NONE || mode === ProcessingMode_BodySendMode.BUFFERED;
-    return whole ? "whole" : "partial";
+    const mode = direction === "request" ? this.#requestBodyMode : this.#responseBodyMode;
+    if (mode === BODY_SEND_MODE.streamed) return "streamed";
+    const whole = mode === BODY_SEND_MODE.none || mode === BODY_SEND_MODE.buffered;
+    return whole && this.#hasProtocol ? "whole" : "partial";
   }
 
   /** The bytes of a body message; of any other, none. */
   body(): { readonly content: Uint8Array; readonly endOfStream: boolean } {
-    const { request } = this.#message;
-    if (request.case !== "requestBody" && request.case !== "responseBody") return NO_BODY;
-    return { content: request.value.body, endOfStream: request.value.endOfStream };
+    if (this.#part === undefined || (this.kind !== "request_body" && this.kind !== "response_body")) {
+      return NO_BODY;
+    }
+    const reader = readerOf(this.#part);
+    let content = NO_BODY.content;
+    let endOfStream = false;
+    while (reader.more) {
+      const tag = reader.tag();
+      if (tag === BODY) {
+        const end = reader.end();
+        content = reader.bytes.subarray(reader.pos, end);
+        reader.pos = end;
+      } else if (tag === END_OF_STREAM) endOfStream = reader.bool();
+      else reader.skip(tag);
+    }
+    return { content, endOfStream };
   }
 
   /** An attribute that Envoy was told to send. */
   attribute(name: string): string | undefined {
-    const value = this.#message.attributes[ATTRIBUTES_KEY]?.[name];
+    const value = this.#allAttributes()[name];
     return typeof value === "string" ? value : undefined;
   }
 
   /** A text in the dynamic metadata that Envoy was told to forward. */
   metadata(namespace: string, key: string): string | undefined {
-    const value = this.#message.metadataContext?.filterMetadata[namespace]?.[key];
+    const scalars: Record<string, Scalar> = Object.create(null);
+    for (const part of this.#metadata ?? []) {
+      const reader = readerOf(part);
+      while (reader.more) {
+        const tag = reader.tag();
+        if (tag === FILTER_METADATA) readNamed(reader, namespace, scalars);
+        else reader.skip(tag);
+      }
+    }
+    const value = scalars[key];
     return typeof value === "string" ? value : undefined;
   }
 
   /** The request of a `request_headers` message; of any other, a request of which only attributes are known. */
   request(): ReceivedRequest {
-    const { request } = this.#message;
-    const headers = request.case === "requestHeaders" ? request.value : undefined;
-    const { pseudo, lines } = headers === undefined ? NOTHING : split(headers);
+    const headers = this.#headersOf("request_headers");
+    const attributes = this.#allAttributes();
     return {
-      method: pseudo.get(":method") ?? "",
-      path: pseudo.get(":path") ?? "",
-      authority: pseudo.get(":authority") ?? "",
-      scheme: pseudo.get(":scheme") ?? "",
-      lines,
+      method: headers?.method ?? "",
+      path: headers?.path ?? "",
+      authority: headers?.authority ?? "",
+      scheme: headers?.scheme ?? "",
+      lines: headers?.lines ?? [],
       client: clientOf(this.attribute("source.address")),
-      attributes: this.#attributes(),
+      attributes,
       hasBody: headers?.endOfStream === false,
     };
   }
 
   /** The response of a `response_headers` message, to a request of this method. */
   response(method: string): ReceivedResponse {
-    const { request } = this.#message;
-    const headers = request.case === "responseHeaders" ? request.value : undefined;
-    const { pseudo, lines } = headers === undefined ? NOTHING : split(headers);
+    const headers = this.#headersOf("response_headers");
     const hasBody = headers?.endOfStream === false;
-    return { status: Number(pseudo.get(":status") ?? 0), lines, hasBody, method };
+    return { status: Number(headers?.status ?? 0), lines: headers?.lines ?? [], hasBody, method };
   }
 
-  #attributes(): Record<string, string | number | boolean> {
-    const attributes: Record<string, string | number | boolean> = Object.create(null);
-    for (const [name, value] of Object.entries(this.#message.attributes[ATTRIBUTES_KEY] ?? {})) {
-      if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") {
-        attributes[name] = value;
+  #headersOf(kind: MessageKind): ReceivedHeaders | undefined {
+    if (this.kind !== kind || this.#part === undefined) return undefined;
+    this.#headers ??= readHeaders(readerOf(this.#part));
+    return this.#headers;
+  }
+
+  #allAttributes(): Readonly<Record<string, Scalar>> {
+    if (this.#attributes === undefined) {
+      const scalars: Record<string, Scalar> = Object.create(null);
+      for (const { bytes, start, end } of this.#attributeEntries ?? []) {
+        const reader = new WireReader(bytes, start, end);
+        if (enterEntry(reader, ATTRIBUTES_KEY)) replaceScalars(reader, scalars);
       }
+      this.#attributes = scalars;
     }
-    return attributes;
+    return this.#attributes;
   }
 }
 
-/** The bytes of an answer. */
-export function encodeAnswer(answer: MessageInitShape<typeof ProcessingResponseSchema>): Uint8Array {
-  return toBinary(ProcessingResponseSchema, create(ProcessingResponseSchema, answer));
+const NO_BODY: { readonly content: Uint8Array; readonly endOfStream: boolean } = {
+  content: new Uint8Array(0),
+  endOfStream: true,
+};
+
+function isFullDuplex(mode: number): boolean {
+  return mode === BODY_SEND_MODE.fullDuplexStreamed || mode === BODY_SEND_MODE.grpc;
 }
 
-/** An answer, in the form that {@link encodeAnswer} takes. */
-export type Answer = MessageInitShape<typeof ProcessingResponseSchema>;
-export type { ProcessingResponse };
-
-interface SplitHeaders {
-  readonly pseudo: ReadonlyMap<string, string>;
-  readonly lines: readonly HeaderLine[];
+function takePart(reader: WireReader): Part {
+  const end = reader.end();
+  const part = { bytes: reader.bytes, start: reader.pos, end };
+  reader.pos = end;
+  return part;
 }
 
-const NO_BODY = { content: new Uint8Array(0), endOfStream: true };
-const NOTHING: SplitHeaders = { pseudo: new Map(), lines: [] };
-const encoder = new TextEncoder();
+function readerOf({ bytes, start, end }: Part): WireReader {
+  return new WireReader(bytes, start, end);
+}
 
-function split(message: HttpHeaders): SplitHeaders {
-  const pseudo = new Map<string, string>();
-  const lines: HeaderLine[] = [];
-  for (const { key, value, rawValue } of (message.headers as HeaderMap | undefined)?.headers ?? []) {
-    // Envoy fills raw_value; other data planes may fill value.
-    const bytes = rawValue.length === 0 && value !== "" ? encoder.encode(value) : rawValue;
-    if (key.startsWith(":")) pseudo.set(key, Buffer.from(bytes).toString("latin1"));
-    else lines.push(new HeaderLine(key.toLowerCase(), bytes));
-  }
-  return { pseudo, lines };
+function joined(...parts: readonly Part[]): Part {
+  const bytes = Buffer.concat(parts.map(({ bytes, start, end }) => bytes.subarray(start, end)));
+  return { bytes, start: 0, end: bytes.length };
+}
+
+/** Reads the map entry that begins here if it is that one. */
+function readNamed(reader: WireReader, name: string, scalars: Record<string, Scalar>): void {
+  const { limit } = reader;
+  const end = reader.end();
+  reader.limit = end;
+  if (enterEntry(reader, name)) replaceScalars(reader, scalars);
+  reader.pos = end;
+  reader.limit = limit;
+}
+
+/** An entry takes the place of one with the same key. */
+function replaceScalars(reader: WireReader, scalars: Record<string, Scalar>): void {
+  for (const name of Object.keys(scalars)) delete scalars[name];
+  readScalars(reader, scalars);
 }
 
 /** `10.0.0.1:4711`, `[::1]:4711`; anything else (a pipe) is an address without a port. */

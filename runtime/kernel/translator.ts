@@ -1,16 +1,12 @@
 // What policies decided, as answers that Envoy understands. Every answer names the kind of the message it
-// answers, also when nothing changes; values go into raw_value, which is all that Envoy reads.
-import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
+// answers, also when nothing changes.
+import type { JsonObject } from "@bufbuild/protobuf";
 import { type Denial, denialBody } from "../chain/denial.ts";
 import type { Exchange } from "../chain/executor.ts";
 import type { HeaderEdit } from "../chain/header-table.ts";
 import { RequestMessage, type ResponseMessage } from "../chain/messages.ts";
-import {
-  CommonResponse_ResponseStatus,
-  type CommonResponseSchema,
-} from "../gen/envoy/service/ext_proc/v3/external_processor_pb.ts";
 import { modeOverride } from "./body-mode.ts";
-import { type Answer, encodeAnswer } from "./codec.ts";
+import { encodeAnswer } from "./encode-answer.ts";
 import type { MessageKind } from "./phases.ts";
 
 const NOTHING_MORE = modeOverride({ requestBody: false, response: false, responseBody: false });
@@ -18,24 +14,15 @@ const RESPONSE = modeOverride({ requestBody: false, response: true, responseBody
 
 /** The answer to a message that nobody asked for, by its kind. */
 const CONTINUE: Readonly<Record<MessageKind, Uint8Array>> = {
-  request_headers: encodeAnswer({
-    response: { case: "requestHeaders", value: { response: {} } },
-    modeOverride: NOTHING_MORE,
-  }),
-  request_body: encodeAnswer({ response: { case: "requestBody", value: { response: {} } } }),
-  request_trailers: encodeAnswer({ response: { case: "requestTrailers", value: {} } }),
-  response_headers: encodeAnswer({
-    response: { case: "responseHeaders", value: { response: {} } },
-    modeOverride: NOTHING_MORE,
-  }),
-  response_body: encodeAnswer({ response: { case: "responseBody", value: { response: {} } } }),
-  response_trailers: encodeAnswer({ response: { case: "responseTrailers", value: {} } }),
+  request_headers: encodeAnswer({ kind: "request_headers", modeOverride: NOTHING_MORE }),
+  request_body: encodeAnswer({ kind: "request_body" }),
+  request_trailers: encodeAnswer({ kind: "request_trailers" }),
+  response_headers: encodeAnswer({ kind: "response_headers", modeOverride: NOTHING_MORE }),
+  response_body: encodeAnswer({ kind: "response_body" }),
+  response_trailers: encodeAnswer({ kind: "response_trailers" }),
 };
 
-const CONTINUE_TO_RESPONSE = encodeAnswer({
-  response: { case: "requestHeaders", value: { response: {} } },
-  modeOverride: RESPONSE,
-});
+const CONTINUE_TO_RESPONSE = encodeAnswer({ kind: "request_headers", modeOverride: RESPONSE });
 
 /** "Go on as you are", and for headers: "send nothing more of this exchange". */
 export function continueAnswer(kind: MessageKind): Uint8Array {
@@ -46,81 +33,65 @@ export function continueAnswer(kind: MessageKind): Uint8Array {
 export function requestAnswer(exchange: Exchange): Uint8Array {
   const { request, chain, suspended } = exchange;
   const wantsResponse = chain.response.length > 0;
-  const common = commonResponse(request);
+  const changes = changesOf(request);
   const dynamicMetadata = metadataOf(exchange);
-  if (common === undefined && dynamicMetadata === undefined && !suspended.request) {
+  if (changes === undefined && dynamicMetadata === undefined && !suspended.request) {
     return wantsResponse ? CONTINUE_TO_RESPONSE : CONTINUE.request_headers;
   }
+  const wants = { requestBody: suspended.request, response: wantsResponse, responseBody: false };
   return encodeAnswer({
-    response: { case: "requestHeaders", value: { response: replacing(common) } },
-    modeOverride: modeOverride({
-      requestBody: suspended.request,
-      response: wantsResponse,
-      responseBody: false,
-    }),
-    ...(dynamicMetadata && { dynamicMetadata }),
+    kind: "request_headers",
+    ...changes,
+    modeOverride: modeOverride(wants),
+    dynamicMetadata,
   });
 }
 
 /** The answer to response headers after the response steps have run, as far as they can without a body. */
 export function responseAnswer(exchange: Exchange): Uint8Array {
   const { suspended } = exchange;
-  const response = exchange.response!;
-  const common = commonResponse(response);
+  const changes = changesOf(exchange.response!);
   const dynamicMetadata = metadataOf(exchange);
-  if (common === undefined && dynamicMetadata === undefined && !suspended.response)
+  if (changes === undefined && dynamicMetadata === undefined && !suspended.response)
     return CONTINUE.response_headers;
+  const wants = { requestBody: false, response: true, responseBody: suspended.response };
   return encodeAnswer({
-    response: { case: "responseHeaders", value: { response: replacing(common) } },
-    modeOverride: modeOverride({ requestBody: false, response: true, responseBody: suspended.response }),
-    ...(dynamicMetadata && { dynamicMetadata }),
+    kind: "response_headers",
+    ...changes,
+    modeOverride: modeOverride(wants),
+    dynamicMetadata,
   });
 }
 
 /** The answer to a body that was waited for, after the steps that waited have run. */
 export function bodyAnswer(exchange: Exchange, direction: "request" | "response"): Uint8Array {
-  const message = direction === "request" ? exchange.request : exchange.response!;
-  const common = commonResponse(message);
+  const changes = changesOf(direction === "request" ? exchange.request : exchange.response!);
   const dynamicMetadata = metadataOf(exchange);
-  if (common === undefined && dynamicMetadata === undefined) return CONTINUE[`${direction}_body`];
-  return encodeAnswer({
-    response: { case: `${direction}Body`, value: { response: common ?? {} } },
-    ...(dynamicMetadata && { dynamicMetadata }),
-  });
+  const kind = `${direction}_body` as const;
+  if (changes === undefined && dynamicMetadata === undefined) return CONTINUE[kind];
+  return encodeAnswer({ kind, ...changes, dynamicMetadata });
 }
 
 /** The answer to trailers that came in the place of a body; changes of the message are too late there. */
 export function trailersAnswer(exchange: Exchange, direction: "request" | "response"): Uint8Array {
   const dynamicMetadata = metadataOf(exchange);
-  if (dynamicMetadata === undefined) return CONTINUE[`${direction}_trailers`];
-  return encodeAnswer({ response: { case: `${direction}Trailers`, value: {} }, dynamicMetadata });
+  const kind = `${direction}_trailers` as const;
+  return dynamicMetadata === undefined ? CONTINUE[kind] : encodeAnswer({ kind, dynamicMetadata });
 }
 
-type CommonResponse = MessageInitShape<typeof CommonResponseSchema>;
+interface Changes {
+  readonly edits: readonly HeaderEdit[];
+  readonly body: Uint8Array | undefined;
+  readonly clearRouteCache: boolean;
+}
 
 /** What policies changed in a message since the last answer; undefined when nothing. */
-function commonResponse(message: RequestMessage | ResponseMessage): CommonResponse | undefined {
+function changesOf(message: RequestMessage | ResponseMessage): Changes | undefined {
   const clearRouteCache = message instanceof RequestMessage && message.reroute;
   const edits = message.edits();
-  const content = message.newContent;
+  const body = message.newContent;
   message.settle();
-  if (edits.length === 0 && content === undefined) return undefined;
-  return {
-    headerMutation: mutationOf(edits),
-    clearRouteCache,
-    ...(content !== undefined && {
-      bodyMutation: {
-        mutation:
-          content.length === 0 ? { case: "clearBody", value: true } : { case: "body", value: content },
-      },
-    }),
-  };
-}
-
-/** In an answer to headers, a body goes along only in the place of all that would still come. */
-function replacing(common: CommonResponse = {}): CommonResponse {
-  if (common.bodyMutation === undefined) return common;
-  return { ...common, status: CommonResponse_ResponseStatus.CONTINUE_AND_REPLACE };
+  return edits.length === 0 && body === undefined ? undefined : { edits, body, clearRouteCache };
 }
 
 /** The answer that ends an exchange. It may be given to any message, and is the last of its stream. */
@@ -129,7 +100,6 @@ export function immediateAnswer(
   options: { method: string; exchange?: Exchange },
 ): Uint8Array {
   const { response, grpcStatus, details } = denial;
-  const dynamicMetadata = options.exchange === undefined ? undefined : metadataOf(options.exchange);
   // Envoy holds no headers of this answer yet: every line is news to it.
   const seen = new Set<string>();
   const edits = response.headers.lines().map((line): HeaderEdit => {
@@ -138,33 +108,24 @@ export function immediateAnswer(
     return { kind, name: line.name, value: line.bytes };
   });
   return encodeAnswer({
-    response: {
-      case: "immediateResponse",
-      value: {
-        status: { code: response.status },
-        headers: mutationOf(edits),
-        body: denialBody(denial, options.method),
-        ...(grpcStatus !== undefined && { grpcStatus: { status: grpcStatus } }),
-        details,
-      },
-    },
-    ...(dynamicMetadata && { dynamicMetadata }),
+    kind: "immediate_response",
+    status: response.status,
+    edits,
+    body: denialBody(denial, options.method),
+    grpcStatus,
+    details,
+    dynamicMetadata: withDecision(denial, options.exchange && metadataOf(options.exchange)),
   });
 }
 
-type HeaderMutation = NonNullable<
-  Extract<Answer["response"], { case: "immediateResponse" }>["value"]["headers"]
->;
-
-function mutationOf(edits: readonly HeaderEdit[]): HeaderMutation {
-  const removeHeaders: string[] = [];
-  const setHeaders: { header: { key: string; rawValue: Uint8Array }; append: boolean }[] = [];
-  for (const edit of edits) {
-    if (edit.kind === "remove") removeHeaders.push(edit.name);
-    else
-      setHeaders.push({ header: { key: edit.name, rawValue: edit.value }, append: edit.kind === "append" });
+/** Adds the facts of a denial, over whatever policies left in their namespace. */
+function withDecision({ metadata }: Denial, taken: JsonObject | undefined): JsonObject | undefined {
+  if (metadata === undefined) return taken;
+  const all: JsonObject = taken ?? Object.create(null);
+  for (const [namespace, decision] of Object.entries(metadata)) {
+    all[namespace] = { ...(all[namespace] as JsonObject | undefined), ...(decision as JsonObject) };
   }
-  return { setHeaders, removeHeaders };
+  return all;
 }
 
 /** Takes what policies want Envoy to keep; each answer carries what came since the one before. */

@@ -47,6 +47,7 @@ const FIXED: Readonly<Record<string, readonly string[]>> = {
   "Instructions of a regular expression": ["cel/MAX_PATTERN_INSTRUCTIONS"],
   "Copies of characters in a regular expression": ["cel/MAX_PATTERN_COPIES"],
   "Lists and maps inside each other in a value": ["cel/MAX_VALUE_DEPTH"],
+  "Headers of one message": ["kernel/wire/MAX_HEADERS"],
   "Messages of one exchange that wait for an answer": ["kernel/MAX_WAITING"],
   "Open streams of one connection": ["transport/MAX_CONCURRENT_STREAMS"],
   "Depth of dynamic metadata that a policy returns": ["chain/METADATA_DEPTH"],
@@ -75,6 +76,11 @@ const INTERNAL = [
   "document/MAX_INLINE_CHARACTERS",
   "document/MAX_LENGTH",
   "document/MAX_VALUES",
+  "kernel/wire/MAX_GROUP_DEPTH",
+  "kernel/wire/MAX_KEPT",
+  "kernel/wire/MAX_KEPT_BYTES",
+  "kernel/wire/MAX_NUMBER",
+  "kernel/wire/MAX_VARINT",
   "observability/MAX_ID",
 ];
 

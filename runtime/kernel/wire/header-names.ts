@@ -1,0 +1,43 @@
+// Names of headers, from bytes to lower-case text. The same few dozen names come with every request: each is made
+// once and found again by its bytes, so that comparing names is comparing references.
+
+/** A power of two, several times the names of a busy Envoy. A name that finds its place taken takes it over. */
+const SLOTS = 1_024;
+/** Longer names are not kept. */
+const MAX_KEPT = 64;
+
+interface Kept {
+  readonly bytes: Uint8Array;
+  readonly name: string;
+}
+
+const kept: (Kept | undefined)[] = new Array(SLOTS).fill(undefined);
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * The name that these bytes spell, in lower case.
+ * @throws {TypeError} If they are not UTF-8.
+ */
+export function headerName(bytes: Uint8Array, start: number, end: number): string {
+  const length = end - start;
+  if (length > MAX_KEPT) return decode(bytes, start, end);
+  let hash = length;
+  for (let at = start; at < end; at++) hash = (Math.imul(hash, 31) + bytes[at]!) | 0;
+  const slot = (hash ^ (hash >>> 15)) & (SLOTS - 1);
+  const found = kept[slot];
+  if (found !== undefined && spells(found.bytes, bytes, start, length)) return found.name;
+  const name = decode(bytes, start, end);
+  // A copy, as the bytes belong to a message. (A Buffer's `slice` would share them.)
+  kept[slot] = { bytes: new Uint8Array(bytes.subarray(start, end)), name };
+  return name;
+}
+
+function spells(name: Uint8Array, bytes: Uint8Array, start: number, length: number): boolean {
+  if (name.length !== length) return false;
+  for (let at = 0; at < length; at++) if (name[at] !== bytes[start + at]) return false;
+  return true;
+}
+
+function decode(bytes: Uint8Array, start: number, end: number): string {
+  return decoder.decode(bytes.subarray(start, end)).toLowerCase();
+}

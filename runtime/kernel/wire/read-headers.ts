@@ -1,0 +1,119 @@
+// Headers as Envoy sends them, to the lines of a header table. Values stay where they are in the message; text is
+// made of them when a policy asks.
+import { HeaderLine } from "../../chain/header-table.ts";
+import { headerName } from "./header-names.ts";
+import { LENGTH, type WireReader } from "./wire-reader.ts";
+
+/** More than Envoy takes of anybody (its limit is 100 unless raised, and never above this). */
+const MAX_HEADERS = 16_384;
+const COLON = 0x3a;
+
+/** The fields of HttpHeaders, HeaderMap and HeaderValue, with their wire types. */
+const HEADERS = (1 << 3) | LENGTH;
+const END_OF_STREAM = 3 << 3;
+const HEADER = (1 << 3) | LENGTH;
+const KEY = (1 << 3) | LENGTH;
+const VALUE = (2 << 3) | LENGTH;
+const RAW_VALUE = (3 << 3) | LENGTH;
+
+/** What an HttpHeaders message says. Pseudo-headers are one character a byte; the last of a name counts. */
+export interface ReceivedHeaders {
+  method: string;
+  path: string;
+  authority: string;
+  scheme: string;
+  status: string;
+  readonly lines: HeaderLine[];
+  endOfStream: boolean;
+}
+
+/**
+ * Reads the HttpHeaders message that fills the reader.
+ * @throws {WireError | TypeError} If it is none.
+ */
+export function readHeaders(reader: WireReader): ReceivedHeaders {
+  const headers: ReceivedHeaders = {
+    method: "",
+    path: "",
+    authority: "",
+    scheme: "",
+    status: "",
+    lines: [],
+    endOfStream: false,
+  };
+  const { limit } = reader;
+  while (reader.more) {
+    const tag = reader.tag();
+    if (tag === HEADERS) {
+      reader.limit = reader.end();
+      readHeaderMap(reader, headers);
+      reader.limit = limit;
+    } else if (tag === END_OF_STREAM) headers.endOfStream = reader.bool();
+    else reader.skip(tag);
+  }
+  return headers;
+}
+
+function readHeaderMap(reader: WireReader, headers: ReceivedHeaders): void {
+  const { limit } = reader;
+  while (reader.more) {
+    const tag = reader.tag();
+    if (tag !== HEADER) {
+      reader.skip(tag);
+      continue;
+    }
+    if (headers.lines.length >= MAX_HEADERS) throw new RangeError("Cannot read message: too many headers");
+    reader.limit = reader.end();
+    readHeader(reader, headers);
+    reader.limit = limit;
+  }
+}
+
+function readHeader(reader: WireReader, headers: ReceivedHeaders): void {
+  const { bytes } = reader;
+  let keyStart = 0;
+  let keyEnd = 0;
+  let valueStart = 0;
+  let valueEnd = 0;
+  let rawStart = 0;
+  let rawEnd = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    if (tag === KEY) {
+      keyEnd = reader.end();
+      keyStart = reader.pos;
+      reader.pos = keyEnd;
+    } else if (tag === RAW_VALUE) {
+      rawEnd = reader.end();
+      rawStart = reader.pos;
+      reader.pos = rawEnd;
+    } else if (tag === VALUE) {
+      valueEnd = reader.end();
+      valueStart = reader.pos;
+      reader.pos = valueEnd;
+    } else reader.skip(tag);
+  }
+  // Envoy fills raw_value; other data planes may fill value.
+  if (rawStart === rawEnd) {
+    rawStart = valueStart;
+    rawEnd = valueEnd;
+  }
+  const name = headerName(bytes, keyStart, keyEnd);
+  if (bytes[keyStart] === COLON && keyStart !== keyEnd) {
+    setPseudo(headers, name, latin1(bytes, rawStart, rawEnd));
+  } else headers.lines.push(new HeaderLine(name, bytes, rawStart, rawEnd));
+}
+
+const latin1Slice = Buffer.prototype.latin1Slice as (this: Uint8Array, start: number, end: number) => string;
+
+function latin1(bytes: Uint8Array, start: number, end: number): string {
+  return latin1Slice.call(bytes, start, end);
+}
+
+function setPseudo(headers: ReceivedHeaders, name: string, value: string): void {
+  if (name === ":method") headers.method = value;
+  else if (name === ":path") headers.path = value;
+  else if (name === ":authority") headers.authority = value;
+  else if (name === ":scheme") headers.scheme = value;
+  else if (name === ":status") headers.status = value;
+}

@@ -1,0 +1,101 @@
+// The wire format of protobuf, written from the end to the beginning: what a record contains is there before its
+// length is, so that nothing is measured first and nothing is moved. Fields are therefore written last one first.
+import { LENGTH, VARINT } from "./wire-reader.ts";
+
+/** An answer without a body fits, so that most are written without looking for room. */
+const INITIAL_BYTES = 4 * 1024;
+/** What is kept for the next answer; one with a large body gets room of its own. */
+const MAX_KEPT_BYTES = 64 * 1024;
+/** Bytes of a tag, and of a length: both are numbers below 2^32. */
+const MAX_NUMBER = 5;
+
+const writeUtf8 = Buffer.prototype.utf8Write as (
+  this: Uint8Array,
+  text: string,
+  offset: number,
+  length: number,
+) => number;
+
+/** See the head of the file. One writer serves one message after the other. */
+export class WireWriter {
+  #kept = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+  #buffer = this.#kept;
+  /** Where what has been written begins. */
+  #start = INITIAL_BYTES;
+
+  /** A place to measure from: the end of a record that is about to be written. */
+  mark(): number {
+    return this.#buffer.length - this.#start;
+  }
+
+  /** Puts a tag and a length before all that was written since the mark. */
+  record(field: number, mark: number): void {
+    const length = this.mark() - mark;
+    this.#reserve(2 * MAX_NUMBER);
+    this.#number(length);
+    this.#number((field << 3) | LENGTH);
+  }
+
+  varint(field: number, value: number): void {
+    this.#reserve(2 * MAX_NUMBER);
+    this.#number(value);
+    this.#number((field << 3) | VARINT);
+  }
+
+  bytes(field: number, value: Uint8Array): void {
+    this.#reserve(value.length + 2 * MAX_NUMBER);
+    this.#start -= value.length;
+    this.#buffer.set(value, this.#start);
+    this.#number(value.length);
+    this.#number((field << 3) | LENGTH);
+  }
+
+  /** Text as UTF-8. */
+  string(field: number, value: string): void {
+    const length = Buffer.byteLength(value);
+    this.#reserve(length + 2 * MAX_NUMBER);
+    this.#start -= length;
+    writeUtf8.call(this.#buffer, value, this.#start, length);
+    this.#number(length);
+    this.#number((field << 3) | LENGTH);
+  }
+
+  /** Begins a message, whatever became of the one before. */
+  begin(): void {
+    this.#buffer = this.#kept;
+    this.#start = this.#kept.length;
+  }
+
+  /** What was written, in bytes of its own. */
+  finish(): Uint8Array {
+    const written = this.#buffer.subarray(this.#start);
+    if (this.#buffer !== this.#kept) {
+      if (this.#buffer.length <= MAX_KEPT_BYTES) this.#kept = Buffer.allocUnsafeSlow(this.#buffer.length);
+      return written;
+    }
+    return new Uint8Array(written);
+  }
+
+  #number(value: number): void {
+    let size = 1;
+    for (let rest = value >>> 7; rest > 0; rest >>>= 7) size++;
+    this.#start -= size;
+    let at = this.#start;
+    let rest = value >>> 0;
+    while (rest > 0x7f) {
+      this.#buffer[at++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    this.#buffer[at] = rest;
+  }
+
+  #reserve(count: number): void {
+    if (count <= this.#start) return;
+    const written = this.mark();
+    const grown = Buffer.allocUnsafeSlow(Math.max(2 * this.#buffer.length, written + count + INITIAL_BYTES));
+    const start = grown.length - written;
+    grown.set(this.#buffer.subarray(this.#start), start);
+    this.#buffer = grown;
+    this.#start = start;
+  }
+}
