@@ -116,6 +116,7 @@ export class HookRunner {
     if (failureMode === "open") {
       this.#failedOpen ??= new Set();
       this.#failedOpen.add(step);
+      this.#tellEnvoy(this.#failedOpen);
       return;
     }
     const { style } = this.#host;
@@ -214,6 +215,15 @@ export class HookRunner {
 
   #messageEnd(phase: Phase): number {
     return this.#arrivedAt + (phase === "denial" ? this.#budget.denialMs : this.#budget.stepsMs);
+  }
+
+  /** A request that passes without a policy that should have looked at it is worth knowing of. */
+  #tellEnvoy(failedOpen: ReadonlySet<Step>): void {
+    const { style, dynamicMetadata } = this.#host;
+    const { metadataNamespace: namespace } = style;
+    if (namespace === undefined) return;
+    const names = Array.from(failedOpen, ({ name, version }) => `${name}:${version}`);
+    dynamicMetadata[namespace] = { ...dynamicMetadata[namespace], failed_open: names };
   }
 
   #stopClock({ step, startedAt }: HookRun): void {
