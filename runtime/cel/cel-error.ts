@@ -1,4 +1,5 @@
 import { TypeError as CheckError, EvaluationError, ParseError } from "@marcbachmann/cel-js";
+import { Fault } from "./fault.ts";
 
 /** What an expression is for, as messages call it. */
 export type Purpose = "condition" | "expression";
@@ -15,19 +16,20 @@ export class CelError extends Error {
   }
 }
 
-/** In words of our own: what cel-js says may quote values, which may be secrets. */
+/** In words of our own: what was thrown may quote values, which may be secrets. */
 export function evaluationFailure(what: { purpose: Purpose; source: string }, error: unknown): CelError {
-  const known = error instanceof EvaluationError || error instanceof CheckError;
-  const code = known ? error.code : error instanceof RangeError ? "out_of_range" : "internal_error";
+  const fault = error instanceof Fault ? error : undefined;
+  const code = fault?.code ?? (error instanceof RangeError ? "out_of_range" : "internal_error");
   const message = `Cannot evaluate ${what.purpose} ${excerpt(what.source)}: ${code.replaceAll("_", " ")}`;
-  return new CelError(code, `${message}${known ? place(error.range) : ""}`);
+  return new CelError(code, `${message}${place(fault?.at)}`);
 }
 
 /** Why a source does not compile. */
 export function describeError(error: unknown): string {
   if (error instanceof ParseError || error instanceof CheckError || error instanceof EvaluationError) {
-    return `${plain(error.summary)}${place(error.range)}`;
+    return `${plain(error.summary)}${place(error.range?.start)}`;
   }
+  if (error instanceof Fault) return `${error.code.replaceAll("_", " ")}${place(error.at)}`;
   // The parser and the checker recurse.
   return error instanceof RangeError ? "it is nested too deeply" : "it is not a valid expression";
 }
@@ -37,8 +39,8 @@ export function excerpt(source: string): string {
   return JSON.stringify(source.length > 60 ? `${source.slice(0, 60)}…` : source);
 }
 
-function place(range: { readonly start: number } | undefined): string {
-  return range === undefined ? "" : ` at character ${range.start + 1}`;
+function place(at: number | undefined): string {
+  return at === undefined ? "" : ` at character ${at + 1}`;
 }
 
 /** One line, of a length to read. */

@@ -1,5 +1,5 @@
-import { EvaluationError } from "@marcbachmann/cel-js";
 import { compileProgram } from "./compile-program.ts";
+import { Fault } from "./fault.ts";
 import type { ConditionReads } from "./survey.ts";
 import type { ConditionInput } from "./variables.ts";
 
@@ -33,6 +33,6 @@ export function compileCondition(source: unknown): { condition?: Condition; prob
 }
 
 function decision(value: unknown): boolean {
-  if (typeof value !== "boolean") throw new EvaluationError({ code: "not_a_bool", message: "Not a bool" });
+  if (typeof value !== "boolean") throw new Fault("not_a_bool");
   return value;
 }

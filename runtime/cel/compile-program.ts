@@ -1,11 +1,12 @@
 // From the text of a CEL expression to something that is checked, bounded, and the same for every exchange.
-import { EvaluationError, type ParseResult } from "@marcbachmann/cel-js";
-import { applyBounds } from "./bounds.ts";
 import { type CelError, describeError, evaluationFailure, excerpt, type Purpose } from "./cel-error.ts";
+import { type Closure, compileClosures } from "./closures.ts";
 import { environment } from "./environment.ts";
+import { Fault } from "./fault.ts";
 import { MAX_SOURCE_BYTES } from "./limits.ts";
 import { Meter } from "./meter.ts";
 import { asNode } from "./node.ts";
+import { PatternCache } from "./pattern.ts";
 import { type ConditionReads, Survey } from "./survey.ts";
 import { type ConditionInput, Variables } from "./variables.ts";
 
@@ -62,18 +63,14 @@ function compile(source: string, { subject, purpose }: { subject: string; purpos
   }
   const checked = parsed.check();
   if (!checked.valid) return { subject, problems: [`${subject}: ${describeError(checked.error)}`] };
-  if (root.maybeAsync) {
-    const message = `${subject}: it calls an asynchronous function, synchronous ones are needed`;
-    return { subject, problems: [message] };
-  }
   const meter = new Meter();
-  applyBounds(root, meter);
+  const run = compileClosures(root, { meter, patterns: new PatternCache() });
   const fail = (error: unknown): CelError => evaluationFailure({ purpose, source }, error);
   const program: Program = {
     source,
     reads: survey.reads,
     type: checked.type ?? "dyn",
-    evaluate: (input, take) => evaluate(parsed, { input, take, meter, fail }),
+    evaluate: (input, take) => evaluate(run, { input, take, meter, fail }),
   };
   return { program, subject, problems: [] };
 }
@@ -85,17 +82,14 @@ interface Evaluation<T> {
   readonly fail: (error: unknown) => CelError;
 }
 
-function evaluate<T>(parsed: ParseResult, { input, take, meter, fail }: Evaluation<T>): T {
+function evaluate<T>(run: Closure, { input, take, meter, fail }: Evaluation<T>): T {
   meter.restart();
-  const variables = new Variables(input);
   let result: T;
   try {
-    result = take(parsed(variables), meter);
+    result = take(run(new Variables(input)), meter);
   } catch (error) {
     throw fail(error);
-  } finally {
-    variables.release();
   }
-  if (meter.exhausted) throw fail(new EvaluationError({ code: "too_much_work" }));
+  if (meter.exhausted) throw fail(new Fault("too_much_work"));
   return result;
 }

@@ -1,4 +1,5 @@
 import { Environment } from "@marcbachmann/cel-js";
+import { DECLARATIONS, NAMESPACES, OPERATORS } from "./declarations.ts";
 import { FIELDS, VARIABLES } from "./fields.ts";
 import { STRUCTURE_LIMITS } from "./limits.ts";
 import {
@@ -9,17 +10,26 @@ import {
   ResponseVariable,
 } from "./variables.ts";
 
+/** cel-js declares optional values also where they are off. */
+const OPTIONAL = /^optional/i;
+
 /** One for all conditions: making it is costly, and nothing in it belongs to one of them. */
 export const environment: Environment = createEnvironment();
 
 /** Names of functions and methods, to find the one a mistyped name meant. */
 export const functionNames: ReadonlySet<string> = new Set(
-  environment.getDefinitions().functions.map((declaration) => declaration.name),
+  environment
+    .getDefinitions()
+    .functions.filter(({ receiverType }) => receiverType === null || !OPTIONAL.test(receiverType))
+    .map(({ name }) => name),
 );
 
 /** Names that stand for a value: the variables, and cel-js's own such as the names of types. */
 export const valueNames: ReadonlySet<string> = new Set(
-  environment.getDefinitions().variables.map((declaration) => declaration.name),
+  environment
+    .getDefinitions()
+    .variables.map(({ name }) => name)
+    .filter((name) => !OPTIONAL.test(name)),
 );
 
 function createEnvironment(): Environment {
@@ -36,5 +46,16 @@ function createEnvironment(): Environment {
     .registerType("Client", { ctor: ClientVariable, fields: FIELDS.Client })
     .registerType("Auth", { ctor: AuthVariable, fields: FIELDS.Auth });
   for (const [name, type] of Object.entries(VARIABLES)) made.registerVariable(name, type);
+  for (const [name, type] of Object.entries(NAMESPACES)) {
+    const namespace = class {};
+    made.registerType(type, namespace).registerConstant(name, type, new namespace());
+  }
+  for (const signature of DECLARATIONS) made.registerFunction(signature, neverCalled);
+  for (const signature of OPERATORS) made.registerOperator(signature, neverCalled);
   return made;
+}
+
+/** cel-js only checks; closures evaluate. */
+function neverCalled(): never {
+  throw new Error("Cannot call a function of CEL by its declaration");
 }

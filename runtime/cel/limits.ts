@@ -25,13 +25,16 @@ export const MAX_WORK = 100_000;
 /** Characters of text that one unit of work reads. */
 export const CHARACTERS_PER_WORK = 1_024;
 
+/** Characters of JSON that one unit of work parses, beside reading them: what it makes of them takes longer. */
+export const CHARACTERS_PER_JSON_WORK = 64;
+
 /** Characters of a text made by an expression, so that texts cannot double their way to all memory. */
 export const MAX_MADE_TEXT = 1024 * 1024;
 
-/** Characters of a text to split: each may become an item. */
+/** Characters of a text to split or to replace in: each may become a text of its own. */
 export const MAX_SPLIT_TEXT = 16 * 1024;
 
-/** `-9223372036854775808.000000001ns` has less. The parser of cel-js backtracks on long ones. */
+/** `-9223372036854775808.000000001ns` has less. The numbers in it become as long as they are. */
 export const MAX_DURATION_TEXT = 64;
 
 /** Characters of a regular expression that is a literal. */

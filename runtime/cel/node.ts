@@ -1,8 +1,5 @@
 import type { ASTNode } from "@marcbachmann/cel-js";
 
-/** With the values of the operands first; which ones there are depends on the node. */
-export type Handle = (a: unknown, b: unknown, c: unknown, d: unknown) => unknown;
-
 /** A node of cel-js as it is at run time: its declarations leave out what the checker notes on it. */
 export interface CelNode {
   readonly op: string;
@@ -10,11 +7,13 @@ export interface CelNode {
   /** Where an error about the node points to. */
   readonly pos: number;
   readonly meta: { readonly alternate?: CelNode; readonly macro?: unknown };
-  readonly maybeAsync: boolean;
-  /** What the checker chose to compute the node from the values of its operands; absent before the check. */
-  handle?: Handle;
   /** Absent before the check, and where `has` looks instead. */
-  readonly checkedType?: { readonly kind: string };
+  readonly checkedType?: { readonly name: string };
+}
+
+/** The value of a name that stands for a constant, such as that of a type; undefined for other nodes. */
+export function constantOf(node: CelNode): unknown {
+  return node.op === "id" ? node.meta.alternate?.args : undefined;
 }
 
 export function asNode(node: ASTNode): CelNode {

@@ -1,5 +1,5 @@
-import { EvaluationError } from "@marcbachmann/cel-js";
 import type { HeadersView } from "@policy-engine/sdk";
+import { Fault } from "./fault.ts";
 import { MAX_ITEMS } from "./limits.ts";
 
 /** Where a map of texts takes its entries from, when asked. */
@@ -66,7 +66,7 @@ export class StringMap extends Map<string, string> {
       for (const key of this.#source.keys()) {
         super.set(key, this.#source.get(key) ?? "");
         if (super.size > MAX_ITEMS) {
-          throw new EvaluationError({ code: "too_many_items", message: `More than ${MAX_ITEMS} entries` });
+          throw new Fault("too_many_items");
         }
       }
       this.#copied = true;

@@ -1,6 +1,15 @@
-import { EvaluationError } from "@marcbachmann/cel-js";
-import { Duration, UnsignedInt } from "@marcbachmann/cel-js/evaluator";
-import { type Meter, tooLarge } from "./meter.ts";
+import { Fault } from "./fault.ts";
+import type { Meter } from "./meter.ts";
+import {
+  type Dictionary,
+  Duration,
+  isDictionary,
+  isList,
+  keysOf,
+  lookUp,
+  sizeOf,
+  UnsignedInt,
+} from "./values.ts";
 
 /** Lists and maps inside each other in a value that an expression gives to a policy: they are copied recursively. */
 export const MAX_VALUE_DEPTH = 32;
@@ -18,7 +27,7 @@ export function toPlain(value: unknown, meter: Meter, depth = 0): unknown {
     case "object":
       return value === null ? null : fromObject(value, meter, depth);
     default:
-      throw unsupported();
+      throw new Fault("unsupported_type");
   }
 }
 
@@ -26,24 +35,20 @@ function fromObject(value: object, meter: Meter, depth: number): unknown {
   if (value instanceof Uint8Array || value instanceof Date) return value;
   if (value instanceof UnsignedInt) return toNumber(value.value);
   if (value instanceof Duration) return value.valueOf();
-  if (depth >= MAX_VALUE_DEPTH) throw tooLarge(`Nested deeper than ${MAX_VALUE_DEPTH}`);
-  meter.iterate(value, 1);
+  if (!isList(value) && !isDictionary(value)) throw new Fault("unsupported_type");
+  if (depth >= MAX_VALUE_DEPTH) throw new Fault("too_large");
+  meter.iterate(sizeOf(value), 1);
   const inner = (item: unknown): unknown => toPlain(item, meter, depth + 1);
-  if (Array.isArray(value) || value instanceof Set) return Array.from(value, inner);
-  if (value instanceof Map) return fromEntries(value, inner);
-  if (value.constructor === Object || value.constructor === undefined) {
-    return fromEntries(Object.entries(value), inner);
-  }
-  throw unsupported();
+  return isList(value) ? Array.from(value, inner) : fromEntries(value, inner);
 }
 
 /** Without a prototype, as the keys may be a client's. */
-function fromEntries(entries: Iterable<[unknown, unknown]>, inner: (value: unknown) => unknown): object {
+function fromEntries(dictionary: Dictionary, inner: (value: unknown) => unknown): object {
   const object: Record<string, unknown> = Object.create(null);
-  for (const [key, value] of entries) {
+  for (const key of keysOf(dictionary)) {
     const name = String(inner(key));
-    if (name in object) throw new EvaluationError({ code: "duplicate_key", message: "Duplicate key" });
-    object[name] = inner(value);
+    if (name in object) throw new Fault("duplicate_key");
+    object[name] = inner(lookUp(dictionary, key));
   }
   return object;
 }
@@ -51,8 +56,4 @@ function fromEntries(entries: Iterable<[unknown, unknown]>, inner: (value: unkno
 function toNumber(value: bigint): number | bigint {
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : value;
-}
-
-function unsupported(): EvaluationError {
-  return new EvaluationError({ code: "unsupported_type", message: "Unsupported type" });
 }

@@ -1,6 +1,5 @@
 // The variables of a condition. cel-js reads one getter per field that the expression names, so that what is not
 // read is not made; nothing here copies headers or bodies.
-import { EvaluationError } from "@marcbachmann/cel-js";
 import type {
   Client,
   OriginalRequest,
@@ -8,6 +7,7 @@ import type {
   RequestView,
   ResponseContext,
 } from "@policy-engine/sdk";
+import { Fault } from "./fault.ts";
 import { headerMap, queryMap, type StringMap } from "./string-map.ts";
 
 /** What a condition is evaluated over: the parts of the hooks' contexts that it can name. */
@@ -22,7 +22,9 @@ type ResponseInput = Extract<ConditionInput, { readonly request: unknown }>;
 
 /** For one evaluation. */
 export class Variables {
-  #kept: ConditionInput | undefined;
+  /** What macros bind, at the places that were reserved when the expression was compiled. */
+  readonly locals: unknown[] = [];
+  readonly #input: ConditionInput;
   #request: RequestVariable | undefined;
   #response: ResponseVariable | undefined;
   #client: ClientVariable | undefined;
@@ -30,21 +32,7 @@ export class Variables {
   #time: Date | undefined;
 
   constructor(input: ConditionInput) {
-    this.#kept = input;
-  }
-
-  /** Lets go of the exchange: cel-js keeps the last context of a macro until the next evaluation. */
-  release(): void {
-    this.#kept = undefined;
-    this.#request = undefined;
-    this.#response = undefined;
-    this.#client = undefined;
-    this.#auth = undefined;
-  }
-
-  get #input(): ConditionInput {
-    if (this.#kept === undefined) throw new Error("Cannot read variables: they have been released");
-    return this.#kept;
+    this.#input = input;
   }
 
   get request(): RequestVariable {
@@ -54,7 +42,7 @@ export class Variables {
 
   get response(): ResponseVariable {
     const input = this.#input;
-    if (!("request" in input)) throw notThere("There is no response yet");
+    if (!("request" in input)) throw new Fault("not_there");
     this.#response ??= new ResponseVariable(input);
     return this.#response;
   }
@@ -233,12 +221,8 @@ function requestOf(input: ConditionInput): RequestInput {
 
 function bodyText(message: Pick<RequestContext, "text">): string {
   const text = message.text();
-  if (text === null) throw notThere("The body is not there");
+  if (text === null) throw new Fault("not_there");
   return text;
-}
-
-function notThere(message: string): EvaluationError {
-  return new EvaluationError({ code: "not_there", message });
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

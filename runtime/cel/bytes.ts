@@ -1,0 +1,63 @@
+// Functions on bytes.
+import { Fault } from "./fault.ts";
+import { CHARACTERS_PER_JSON_WORK } from "./limits.ts";
+import type { Meter } from "./meter.ts";
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
+export function toBytes(value: unknown): Uint8Array {
+  if (typeof value === "string") return Buffer.from(value);
+  return asBytes(value);
+}
+
+/** @throws {Fault} If they are not UTF-8. */
+export function toUtf8(value: unknown): string {
+  const bytes = asBytes(value);
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    throw new Fault("invalid_utf8");
+  }
+}
+
+export function json(value: unknown, meter: Meter): unknown {
+  const text = toUtf8(value);
+  meter.spend(text.length / CHARACTERS_PER_JSON_WORK);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Fault("invalid_json");
+  }
+}
+
+export function hex(value: unknown): string {
+  return Buffer.from(asBytes(value)).toString("hex");
+}
+
+export function base64Encode(value: unknown): string {
+  return Buffer.from(asBytes(value)).toString("base64");
+}
+
+/** With or without padding. */
+export function base64Decode(value: unknown): Uint8Array {
+  if (typeof value !== "string") throw new Fault("no_such_overload");
+  const bare = value.replace(/=+$/, "");
+  const padded = bare.length !== value.length;
+  if (!BASE64.test(value) || bare.length % 4 === 1 || (padded && value.length % 4 !== 0)) {
+    throw new Fault("invalid_base64");
+  }
+  return Buffer.from(bare, "base64");
+}
+
+export function bytesAt(value: unknown, index: unknown): bigint {
+  const bytes = asBytes(value);
+  if (typeof index !== "bigint") throw new Fault("no_such_overload");
+  if (index < 0n || index >= bytes.length) throw new Fault("index_out_of_bounds");
+  return BigInt(bytes[Number(index)]!);
+}
+
+function asBytes(value: unknown): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw new Fault("no_such_overload");
+  return value;
+}

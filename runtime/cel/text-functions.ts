@@ -1,0 +1,147 @@
+// Methods of strings. Positions count code points, as CEL has it.
+import { Fault } from "./fault.ts";
+import { MAX_MADE_TEXT, MAX_SPLIT_TEXT } from "./limits.ts";
+import type { Meter } from "./meter.ts";
+import { isList, sizeOf } from "./values.ts";
+
+const SURROGATE = /[\ud800-\udfff]/;
+
+export function text(value: unknown): string {
+  if (typeof value !== "string") throw new Fault("no_such_overload");
+  return value;
+}
+
+/** How many code points there are. */
+export function textSize(value: string): number {
+  let size = value.length;
+  for (let index = 0; index < value.length; index++) {
+    const unit = value.charCodeAt(index);
+    if (unit < 0xd800 || unit > 0xdbff) continue;
+    const next = value.charCodeAt(index + 1);
+    if (next >= 0xdc00 && next <= 0xdfff) {
+      size--;
+      index++;
+    }
+  }
+  return size;
+}
+
+/** Only the letters of ASCII: others, when changed, may become ASCII ones. */
+export function lowerAscii(value: unknown): string {
+  return text(value).replace(/[A-Z]+/g, (run) => run.toLowerCase());
+}
+
+export function upperAscii(value: unknown): string {
+  return text(value).replace(/[a-z]+/g, (run) => run.toUpperCase());
+}
+
+export function indexOf(value: unknown, wanted: unknown, from: unknown = 0n): bigint {
+  const points = new CodePoints(text(value));
+  const start = points.unitOf(position(from, points.length));
+  return BigInt(points.pointOf(points.value.indexOf(text(wanted), start)));
+}
+
+export function lastIndexOf(value: unknown, wanted: unknown, from?: unknown): bigint {
+  const points = new CodePoints(text(value));
+  const start = from === undefined ? points.value.length : points.unitOf(position(from, points.length));
+  return BigInt(points.pointOf(points.value.lastIndexOf(text(wanted), start)));
+}
+
+export function substring(value: unknown, from: unknown, to?: unknown): string {
+  const points = new CodePoints(text(value));
+  const start = position(from, points.length);
+  const end = to === undefined ? points.length : position(to, points.length);
+  if (end < start) throw new Fault("index_out_of_bounds");
+  return points.value.slice(points.unitOf(start), points.unitOf(end));
+}
+
+/** The empty string just behind the last one. */
+export function charAt(value: unknown, at: unknown): string {
+  const points = new CodePoints(text(value));
+  const index = position(at, points.length);
+  return points.value.slice(points.unitOf(index), points.unitOf(Math.min(index + 1, points.length)));
+}
+
+export function split(value: unknown, separator: unknown, limit: unknown = -1n): string[] {
+  const whole = bounded(text(value));
+  const by = text(separator);
+  const most = count(limit);
+  if (most === 0) return [];
+  const parts = by === "" ? Array.from(whole) : whole.split(by);
+  if (most < 0 || parts.length <= most) return parts;
+  return [...parts.slice(0, most - 1), parts.slice(most - 1).join(by)];
+}
+
+export function replace(value: unknown, wanted: unknown, by: unknown, limit: unknown = -1n): string {
+  const whole = bounded(text(value));
+  const old = text(wanted);
+  const fresh = text(by);
+  const most = count(limit);
+  const parts = old === "" ? ["", ...Array.from(whole), ""] : whole.split(old);
+  const times = most < 0 ? parts.length - 1 : Math.min(most, parts.length - 1);
+  if (whole.length + times * fresh.length > MAX_MADE_TEXT) throw new Fault("too_large");
+  const [first = "", ...rest] = parts;
+  return rest.reduce((made, part, index) => `${made}${index < times ? fresh : old}${part}`, first);
+}
+
+export function join(list: unknown, separator: unknown, meter: Meter): string {
+  if (!isList(list)) throw new Fault("no_such_overload");
+  const by = separator === undefined ? "" : text(separator);
+  const size = sizeOf(list);
+  meter.spend(size);
+  let length = by.length * size;
+  for (const item of list) length += text(item).length;
+  if (length > MAX_MADE_TEXT) throw new Fault("too_large");
+  return [...list].join(by);
+}
+
+/** A text by code points; those of most texts are its units. */
+class CodePoints {
+  readonly value: string;
+  /** Where each code point begins; undefined where that is its own number. */
+  readonly #starts: number[] | undefined;
+
+  constructor(value: string) {
+    this.value = value;
+    if (!SURROGATE.test(value)) return;
+    bounded(value);
+    const starts: number[] = [];
+    let unit = 0;
+    for (const point of value) {
+      starts.push(unit);
+      unit += point.length;
+    }
+    this.#starts = starts;
+  }
+
+  get length(): number {
+    return this.#starts?.length ?? this.value.length;
+  }
+
+  unitOf(point: number): number {
+    return this.#starts === undefined ? point : (this.#starts[point] ?? this.value.length);
+  }
+
+  pointOf(unit: number): number {
+    if (this.#starts === undefined || unit < 0) return unit;
+    const point = this.#starts.indexOf(unit);
+    return point < 0 ? this.#starts.length : point;
+  }
+}
+
+/** What becomes many small texts is not too long. */
+function bounded(value: string): string {
+  if (value.length > MAX_SPLIT_TEXT) throw new Fault("too_large");
+  return value;
+}
+
+function position(value: unknown, most: number): number {
+  if (typeof value !== "bigint") throw new Fault("no_such_overload");
+  if (value < 0n || value > BigInt(most)) throw new Fault("index_out_of_bounds");
+  return Number(value);
+}
+
+function count(value: unknown): number {
+  if (typeof value !== "bigint") throw new Fault("no_such_overload");
+  return Number(value);
+}
