@@ -58,7 +58,8 @@ async function run(flags: EnvoyConfigFlags, { io }: CliContext): Promise<number>
       base,
       messageTimeoutMs: config.extProc.messageTimeoutMs,
       bodyBytes: config.limits.bodyBytes,
-      ...(config.routeKey === undefined ? {} : { metadataNamespace: config.routeKey.metadataNamespace }),
+      ...(config.routeKey && { metadataNamespace: config.routeKey.metadataNamespace }),
+      ...(config.denials.metadataNamespace && { denialsNamespace: config.denials.metadataNamespace }),
     });
     io.out(text);
     return EXIT.ok;

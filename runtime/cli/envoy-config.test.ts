@@ -18,7 +18,13 @@ describe("envoyConfig()", () => {
     "no routes": { ...OPTIONS, routes: [] },
     "unix sockets": { ...OPTIONS, extProc: "unix:/run/policy-engine/extproc.sock" },
     "host names and IPv6": { ...OPTIONS, upstream: "backend.example:80", listen: "[::]:8080" },
-    "all options": { ...OPTIONS, messageTimeoutMs: 250, bodyBytes: 65_536, metadataNamespace: "my.routes" },
+    "all options": {
+      ...OPTIONS,
+      messageTimeoutMs: 250,
+      bodyBytes: 65_536,
+      metadataNamespace: "my.routes",
+      denialsNamespace: "my.denials",
+    },
   };
   for (const [name, options] of Object.entries(variants)) {
     test(`is accepted by Envoy with ${name}`, async () => {
@@ -44,6 +50,18 @@ describe("envoyConfig()", () => {
     expect(text).toContain("disallow_is_error: true");
     expect(text).toContain('value: "%ROUTE_NAME%"');
     expect(text).toContain("normalize_path: true");
+  });
+
+  test("lets Envoy receive what denials say, once", () => {
+    const received = (denialsNamespace?: string): unknown => {
+      const text = renderEnvoyConfig({ ...OPTIONS, ...(denialsNamespace && { denialsNamespace }) });
+      const [{ filter_chains }] = parse(text).static_resources.listeners;
+      const [extProc] = filter_chains[0].filters[0].typed_config.http_filters;
+      return extProc.typed_config.metadata_options.receiving_namespaces.untyped;
+    };
+    expect(received()).toEqual(["policy_engine"]);
+    expect(received("my.denials")).toEqual(["policy_engine", "my.denials"]);
+    expect(received("policy_engine")).toEqual(["policy_engine"]);
   });
 
   test("puts longer route keys before those they begin with, and everything else last", () => {

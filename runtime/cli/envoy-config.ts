@@ -24,6 +24,8 @@ export interface EnvoyConfigOptions {
   readonly bodyBytes?: number;
   /** A dynamic metadata namespace that names the route, as `routeKey.metadataNamespace`. */
   readonly metadataNamespace?: string;
+  /** The dynamic metadata namespace in which denials say why, as `denials.metadataNamespace`. */
+  readonly denialsNamespace?: string;
 }
 
 const TYPES = "type.googleapis.com/envoy.extensions";
@@ -108,6 +110,7 @@ function listener(options: EnvoyConfigOptions): Record<string, unknown> {
 
 function extProcFilter(options: EnvoyConfigOptions): Record<string, unknown> {
   const { base = "wide", messageTimeoutMs = DEFAULT_MESSAGE_TIMEOUT_MS, metadataNamespace } = options;
+  const received = new Set([...RECEIVING_NAMESPACES, options.denialsNamespace ?? []].flat());
   const wide = base === "wide";
   return {
     "@type": `${TYPES}.filters.http.ext_proc.v3.ExternalProcessor`,
@@ -132,7 +135,7 @@ function extProcFilter(options: EnvoyConfigOptions): Record<string, unknown> {
     request_attributes: ["xds.route_name", "source.address"],
     metadata_options: {
       ...(metadataNamespace === undefined ? {} : { forwarding_namespaces: { untyped: [metadataNamespace] } }),
-      receiving_namespaces: { untyped: RECEIVING_NAMESPACES },
+      receiving_namespaces: { untyped: [...received] },
     },
   };
 }

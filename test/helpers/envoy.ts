@@ -14,6 +14,8 @@ export interface EnvoyOptions {
   readonly concurrency?: number;
   /** Default: `error`. */
   readonly logLevel?: string;
+  /** A command that runs it, such as taskset with its arguments. Default: none. */
+  readonly runner?: readonly string[];
 }
 
 let binary: Promise<string> | undefined;
@@ -32,8 +34,18 @@ export async function startEnvoy(options: EnvoyOptions): Promise<RunningEnvoy> {
   const adminFile = join(folder, "admin-address");
   await Bun.write(file, JSON.stringify(options.config));
   const child = new Child([
-    ...[path, "-c", file, "--admin-address-path", adminFile, "--disable-hot-restart"],
+    ...[
+      ...(options.runner ?? []),
+      path,
+      "-c",
+      file,
+      "--admin-address-path",
+      adminFile,
+      "--disable-hot-restart",
+    ],
     ...["--concurrency", String(options.concurrency ?? 1), "-l", options.logLevel ?? "error"],
+    // What is in the access log is there at once, not after Envoy's ten seconds.
+    ...["--file-flush-interval-msec", "50"],
   ]);
   try {
     const admin = await waitFor("ready Envoy", async () => {
@@ -80,6 +92,10 @@ export class RunningEnvoy {
     this.#admin = facts.admin;
     this.#folder = facts.folder;
     this.port = port;
+  }
+
+  get pid(): number {
+    return this.#child.pid;
   }
 
   /** Everything Envoy wrote to its log. */
