@@ -30,6 +30,8 @@ export interface EngineOptions {
   readonly executable?: string;
   /** Whether to wait for `/health/ready`. Default: true. */
   readonly untilReady?: boolean;
+  /** A command that runs it, such as taskset with its arguments. Default: none. */
+  readonly runner?: readonly string[];
 }
 
 /** A line of the engine's log. */
@@ -66,7 +68,8 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   };
   await Bun.write(join(folder, "policy-engine.yaml"), stringify(config));
   await Bun.write(join(folder, "routes.yaml"), routesText(options.routes));
-  const child = new Child([executable, "--config", join(folder, "policy-engine.yaml")], { cwd: folder });
+  const command = [...(options.runner ?? []), executable, "--config", join(folder, "policy-engine.yaml")];
+  const child = new Child(command, { cwd: folder });
   const engine = new RunningEngine(child, {
     folder,
     extProc: (config.extProc as { address: string }).address,

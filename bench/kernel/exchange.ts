@@ -1,0 +1,116 @@
+// The kernel and the chain without a socket: the bytes of Envoy's messages go in, the bytes of answers come out.
+// One variant a process: `bun bench/kernel/exchange.ts VARIANT [SECONDS]`, which prints nanoseconds an exchange.
+import type { Policy } from "@policy-engine/sdk";
+import { compileCondition } from "../../runtime/cel/compile-condition.ts";
+import type { StreamAcceptor } from "../../runtime/transport/transport.ts";
+import { envoyMessage, KernelDriver, type TestStep, testChain } from "../../test/helpers/kernel.ts";
+
+/** Headers as a browser behind a proxy sends them, 20 in all. */
+const REQUEST = envoyMessage("request_headers", {
+  headers: [
+    [":method", "GET"],
+    [":scheme", "https"],
+    [":authority", "shop.example.com"],
+    [":path", "/api/v1/orders/4711?expand=items&currency=EUR"],
+    ["user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0"],
+    ["accept", "application/json, text/plain, */*"],
+    ["accept-language", "en-GB,en;q=0.8,de;q=0.5"],
+    ["accept-encoding", "gzip, deflate, br, zstd"],
+    ["referer", "https://shop.example.com/orders"],
+    ["cookie", "session=4fd1c3a9b2; theme=dark; consent=yes"],
+    ["sec-fetch-dest", "empty"],
+    ["sec-fetch-mode", "cors"],
+    ["sec-fetch-site", "same-origin"],
+    ["cache-control", "no-cache"],
+    ["x-forwarded-for", "203.0.113.7"],
+    ["x-forwarded-proto", "https"],
+    ["x-request-id", "0d9ad5c7-0b5f-4d3c-9a37-2d6f5a1be6ad"],
+    ["x-envoy-expected-rq-timeout-ms", "15000"],
+    ["x-tenant", "acme"],
+    ["te", "trailers"],
+  ],
+  endOfStream: true,
+});
+/** 12 headers. */
+const RESPONSE = envoyMessage("response_headers", {
+  headers: [
+    [":status", "200"],
+    ["content-type", "application/json; charset=utf-8"],
+    ["content-length", "1532"],
+    ["date", "Sun, 22 Nov 2026 10:00:00 GMT"],
+    ["server", "orders"],
+    ["etag", '"33a64df551425fcc55e4d42a148795d9"'],
+    ["cache-control", "private, max-age=0"],
+    ["vary", "accept-encoding"],
+    ["x-upstream", "orders-7d9f"],
+    ["x-runtime", "0.0123"],
+    ["strict-transport-security", "max-age=63072000"],
+    ["x-envoy-upstream-service-time", "12"],
+  ],
+  endOfStream: false,
+});
+
+function setsHeader(name: string): Policy {
+  return {
+    onRequest: (ctx) => ({ setHeaders: { [name]: ctx.headers.get("x-tenant") ?? "none" } }),
+    onResponse: (ctx) => ({ setHeaders: { [name]: ctx.headers.get("server") ?? "none" } }),
+  };
+}
+
+function step(name: string, condition?: string): TestStep {
+  const compiled = condition === undefined ? undefined : compileCondition(condition).condition!;
+  return { policy: setsHeader(name), ...(compiled && { condition: compiled }) };
+}
+
+const VARIANTS: Readonly<Record<string, readonly TestStep[]>> = {
+  empty: [],
+  "1": [step("x-policy-1")],
+  "5": [1, 2, 3, 4, 5].map((index) => step(`x-policy-${index}`)),
+  "5-cel": [
+    step("x-policy-1"),
+    step("x-policy-2", 'request.method == "GET"'),
+    step("x-policy-3"),
+    step("x-policy-4", 'request.path.startsWith("/api/") && request.headers["x-tenant"] == "acme"'),
+    step("x-policy-5"),
+  ],
+};
+
+const METADATA = { get: (name: string) => (name === "x-route-name" ? "test" : undefined) };
+const OUT = {
+  send(bytes: Uint8Array) {
+    sent += bytes.length;
+  },
+  end: () => {},
+  fail: () => void failed++,
+};
+let sent = 0;
+let failed = 0;
+
+function run(accept: StreamAcceptor, milliseconds: number): number {
+  const startedAt = performance.now();
+  let exchanges = 0;
+  while (performance.now() - startedAt < milliseconds) {
+    for (let index = 0; index < 200; index++) {
+      const stream = accept(METADATA, OUT);
+      stream.message(REQUEST);
+      stream.message(RESPONSE);
+      stream.cancel();
+    }
+    exchanges += 200;
+  }
+  return ((performance.now() - startedAt) * 1e6) / exchanges;
+}
+
+const [variant = "1", seconds = "2"] = process.argv.slice(2);
+const steps = VARIANTS[variant];
+if (steps === undefined) {
+  console.error(
+    `Cannot measure ${JSON.stringify(variant)}: one of ${Object.keys(VARIANTS).join(", ")} is needed`,
+  );
+  process.exit(2);
+}
+const accept = new KernelDriver(testChain(steps)).acceptor();
+run(accept, 500);
+const nanoseconds = run(accept, Number(seconds) * 1000);
+if (failed > 0) throw new Error(`${failed} exchanges failed`);
+console.log(JSON.stringify({ variant, nanoseconds: Math.round(nanoseconds), bytes: sent }));

@@ -1,0 +1,81 @@
+import { residentMemory } from "../../test/integration/scale-figures.ts";
+import { holdRate, type LoadReport, type LoadTarget, saturate } from "../load/h2load.ts";
+import { PATH } from "../load/work.ts";
+import type { Variant } from "../variants/variant.ts";
+import { cpuBetween, readCpu } from "./cpu.ts";
+import { type Bench, type Rig, type RigOptions, startRig } from "./rig.ts";
+import type { Sample } from "./sample.ts";
+import { type BenchSettings, BODY_RATE_SHARE, SATURATING } from "./settings.ts";
+import { percentile } from "./statistics.ts";
+
+const MEBIBYTE = 1024 ** 2;
+
+export interface MeasureOptions extends RigOptions {
+  readonly settings: BenchSettings;
+  /** The file with the variant's body; undefined: it has none. */
+  readonly body: string | undefined;
+}
+
+/** Measures a variant once: programs that were just started, warmed up, under each kind of load in turn. */
+export async function measureVariant(
+  variant: Variant,
+  bench: Bench,
+  options: MeasureOptions,
+): Promise<Sample> {
+  const { settings, body, plan } = options;
+  const rig = await startRig(variant, bench, options);
+  try {
+    const { port } = rig.envoy;
+    const target: LoadTarget = { port, path: PATH, headers: bench.headers, body, cores: plan?.rest };
+    const watch = (load: () => Promise<LoadReport>) => withCpu(load, { rig, bench });
+    await saturate(target, { ...SATURATING, seconds: settings.warmUpSeconds });
+    const saturated = await watch(() =>
+      saturate(target, { ...SATURATING, seconds: settings.saturatedSeconds }),
+    );
+    const rate = settings.rate * (body === undefined ? 1 : BODY_RATE_SHARE);
+    const steady = await watch(() => holdRate(target, { rate, seconds: settings.steadySeconds }));
+    const single = await saturate(target, {
+      ...{ connections: 1, requestsAtOnce: 1, seconds: settings.singleSeconds, log: true },
+    });
+    return {
+      "saturated.perSecond": saturated.perSecond,
+      "saturated.envoyCpu": saturated.envoyCpu,
+      "saturated.upstreamCpu": saturated.upstreamCpu,
+      "steady.perSecond": steady.perSecond,
+      "steady.envoyCpu": steady.envoyCpu,
+      "steady.p50": percentile(steady.latencies, 0.5),
+      "steady.p95": percentile(steady.latencies, 0.95),
+      "steady.p99": percentile(steady.latencies, 0.99),
+      "single.p50": percentile(single.latencies, 0.5),
+      "single.p99": percentile(single.latencies, 0.99),
+      ...(rig.processor !== undefined && {
+        "saturated.processorCpu": saturated.processorCpu,
+        "steady.processorCpu": steady.processorCpu,
+        memory: (await residentMemory(rig.processor.pid)) / MEBIBYTE,
+      }),
+    };
+  } finally {
+    await rig.stop();
+  }
+}
+
+interface CpuReport extends LoadReport {
+  readonly envoyCpu: number;
+  readonly processorCpu: number;
+  readonly upstreamCpu: number;
+}
+
+/** Before and behind the load all three are idle, so that what they use in between is the load's. */
+async function withCpu(
+  load: () => Promise<LoadReport>,
+  { rig, bench }: { rig: Rig; bench: Bench },
+): Promise<CpuReport> {
+  const pids = [rig.envoy.pid, rig.processor?.pid, bench.upstream.pid];
+  const readings = () => pids.map((pid) => (pid === undefined ? new Map<string, number>() : readCpu(pid)));
+  const before = readings();
+  const report = await load();
+  const [envoyCpu, processorCpu, upstreamCpu] = readings().map(
+    (after, index) => cpuBetween(before[index]!, after) / 1000 / report.requests,
+  );
+  return { ...report, envoyCpu: envoyCpu!, processorCpu: processorCpu!, upstreamCpu: upstreamCpu! };
+}

@@ -1,0 +1,48 @@
+/** How long and how often things are measured. */
+export interface BenchSettings {
+  readonly rounds: number;
+  /** Numbers of Envoy's worker threads, each measured by itself. */
+  readonly workers: readonly number[];
+  /** Requests a second of the steady load; a tenth of it for requests with bodies. */
+  readonly rate: number;
+  /** Before anything is measured: caches fill, code is compiled. */
+  readonly warmUpSeconds: number;
+  readonly saturatedSeconds: number;
+  readonly steadySeconds: number;
+  readonly singleSeconds: number;
+  readonly startUps: number;
+  readonly heldExchanges: number;
+  /** Of the soak: an hour of 1,000 a second. */
+  readonly soakRequests: number;
+}
+
+export const FULL: BenchSettings = {
+  rounds: 5,
+  workers: [1, 2],
+  rate: 5_000,
+  warmUpSeconds: 3,
+  saturatedSeconds: 4,
+  steadySeconds: 4,
+  singleSeconds: 2,
+  startUps: 20,
+  heldExchanges: 10_000,
+  soakRequests: 3_600_000,
+};
+
+/** Enough to see a change of a tenth, in under three minutes. */
+export const QUICK: BenchSettings = {
+  ...FULL,
+  rounds: 2,
+  workers: [1],
+  warmUpSeconds: 1.5,
+  saturatedSeconds: 2,
+  steadySeconds: 2,
+  singleSeconds: 1,
+  startUps: 5,
+  soakRequests: 0,
+};
+
+/** A share of the steady rate for requests with bodies: 100 KiB at the full one would be 500 MB a second. */
+export const BODY_RATE_SHARE = 0.1;
+/** So many requests are under way at saturation: few enough for the least memory, enough for every worker. */
+export const SATURATING = { connections: 16, requestsAtOnce: 4 };
