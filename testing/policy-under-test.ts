@@ -60,11 +60,10 @@ function parametersOf(schema: JsonSchema, file: string): Parameters {
 
 /** As the engine refuses a route with such a policy: a test must not pass where the engine would not serve. */
 function refuseWhatIsMissing(definition: PolicyDefinition): void {
-  const { name, version, requiresRequestBody, requiresResponseBody, failureMode } = definition;
+  const { name, version, requiresRequestBody, requiresResponseBody } = definition;
   const missing: string[] = [];
   if (requiresRequestBody === "streamed") missing.push("requiresRequestBody: streamed");
   if (requiresResponseBody === "streamed") missing.push("requiresResponseBody: streamed");
-  if (failureMode !== "closed") missing.push(`failureMode: ${failureMode}`);
   if (missing.length === 0) return;
   const state = `its definition says ${missing.join(" and ")}`;
   throw new Error(`Cannot use policy "${name}" ${version}: ${state}, which this engine does not have yet`);

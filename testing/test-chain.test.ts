@@ -113,8 +113,6 @@ describe("testPolicy() with a definition", () => {
     await expect(testPolicy(greeter, { definition: bodies })).rejects.toThrow(
       "requiresRequestBody: streamed",
     );
-    await Bun.write(bodies, "name: bodies\nversion: v1.0.0\nfailureMode: open\n");
-    await expect(testPolicy(greeter, { definition: bodies })).rejects.toThrow("failureMode: open");
   });
 
   test("reads secrets from files beside the definition, and from the environment given", async () => {
@@ -270,6 +268,52 @@ describe("testChain()", () => {
     const broken = { policy: () => Promise.reject(new Error("broken")) };
     await expect(testChain([...links, broken])).rejects.toThrow("broken");
     expect(closed).toEqual(["a true", "b true", "a true", "b true"]);
+  });
+});
+
+describe("FR-053: failure modes", () => {
+  const failing: PolicyFactory<{ how: "throw" | "hang" }> = (_metadata, { how }) => ({
+    onRequest(ctx) {
+      ctx.metadata.set("left", "behind");
+      if (how === "throw") throw new Error("on purpose");
+      return new Promise<undefined>(() => {});
+    },
+    onResponse: () => ({ status: 418 }),
+  });
+  const after: PolicyFactory = () => ({ onRequest: () => ({ setHeaders: { "x-after": "1" } }) });
+
+  test.each(["throw", "hang"] as const)("open: a policy that is to %s is left out", async (how) => {
+    await using chain = await testChain([
+      { policy: failing, params: { how }, failureMode: "open", timeoutMs: 1 },
+      { policy: after },
+    ]);
+    const exchange = await chain.request();
+    expect([exchange.outcome, exchange.headers.get("x-after"), exchange.metadata.size]).toEqual([
+      "passed",
+      "1",
+      0,
+    ]);
+    expect((await exchange.response()).status).toBe(200);
+    expect(chain.logs[0]?.fields).toMatchObject({ failure_mode: "open", policy: "policy:v0.0.0" });
+  });
+
+  test("closed: an answer, with what the policy threw, or that it took too long", async () => {
+    await using chain = await testChain([{ policy: failing, params: { how: "hang" }, timeoutMs: 1 }]);
+    const { answer, error } = await chain.request();
+    expect([answer?.status, answer?.reason]).toEqual([500, "policy_timeout"]);
+    expect(String(error)).toContain("its timeout of 1 ms");
+  });
+
+  test("the definition says which, and options say otherwise", async () => {
+    const definition = join(folder, "open.yaml");
+    await Bun.write(definition, "name: open\nversion: v1.0.0\nfailureMode: open\n");
+    await using open = await testPolicy(failing, { definition, params: {}, timeoutMs: 1 });
+    expect((await open.request()).outcome).toBe("passed");
+    await using closed = await testPolicy(failing, {
+      ...{ definition, params: {}, timeoutMs: 1 },
+      failureMode: "closed",
+    });
+    expect((await closed.request()).outcome).toBe("failed");
   });
 });
 

@@ -39,6 +39,10 @@ export interface PolicyOptions {
   readonly definition?: string | URL | undefined;
   /** What happens where a body that the policy asks for cannot be buffered, as in a route. Default: `deny`. */
   readonly onUnbufferable?: "deny" | "skip";
+  /** What a failure of the policy does, as in a route. Default: what the definition says, or `closed`. */
+  readonly failureMode?: "closed" | "open";
+  /** How long an asynchronous hook may take, in milliseconds, as `timeout` of a route. Default: no bound. */
+  readonly timeoutMs?: number;
   /** Environment variables for parameters that are given as `fromEnv`. Default: those of the process. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
@@ -161,7 +165,8 @@ export async function testChain(links: readonly Link[], options: ChainOptions = 
     throw cause;
   }
   const steps = instances.map((instance, index) => {
-    return { instance, onUnbufferable: links[index]?.onUnbufferable };
+    const { onUnbufferable, failureMode, timeoutMs } = links[index]!;
+    return { instance, onUnbufferable, failureMode, timeoutMs };
   });
   const chain = compileChain({ route, steps, responseOrder, metadata, metrics: createEngineMetrics() });
   return new TestChain({ chain, instances, log });

@@ -1,10 +1,11 @@
 // One exchange on the chain of a route, without Envoy, for `run`.
-import type { Chain } from "../chain/chain.ts";
+import type { Chain, Step } from "../chain/chain.ts";
 import { compileChain } from "../chain/compile.ts";
 import { type Denial, denialBody } from "../chain/denial.ts";
 import { bodySettings } from "../chain/exchange-bodies.ts";
 import { Exchange } from "../chain/executor.ts";
 import type { HeaderTable } from "../chain/header-table.ts";
+import { messageBudget } from "../chain/message-budget.ts";
 import type { ReceivedRequest, ReceivedResponse } from "../chain/messages.ts";
 import type { EngineConfig } from "../config/engine-config.ts";
 import type { PlannedRoute } from "../config/plan-policies.ts";
@@ -14,7 +15,6 @@ import type { EngineLogger } from "../observability/log.ts";
 import { createInstance } from "../policy/create-instance.ts";
 import type { PolicyInstance } from "../policy/instance.ts";
 import type { BuildInfo } from "../policy/registry.ts";
-import { within } from "../policy/within.ts";
 import { fromWire } from "./message-state.ts";
 import { type StepRecord, StepRecorder } from "./step-recorder.ts";
 
@@ -35,13 +35,12 @@ export interface LeftOut {
   readonly name: string;
   readonly version: string;
   readonly phase: "request" | "response";
-  readonly reason: "ended" | "unbufferable" | "condition";
+  readonly reason: "ended" | "unbufferable" | "condition" | "failed_open";
 }
 
 /** What became of the exchange. */
 export interface RunReport {
-  /** `timeout`: a hook did not end in the time that Envoy waits. */
-  readonly outcome: "passed" | "denied" | "failed" | "timeout";
+  readonly outcome: "passed" | "denied" | "failed";
   /** Of a denial or failure; empty when passed. */
   readonly reason: string;
   readonly steps: readonly StepRecord[];
@@ -104,7 +103,6 @@ class Run {
   readonly #recorder: StepRecorder;
   readonly #places: ReadonlyMap<number, number>;
   readonly #exchange: Exchange;
-  #timedOut = false;
 
   constructor(
     settings: RunSettings,
@@ -115,7 +113,11 @@ class Run {
     this.#recorder = parts.recorder;
     this.#places = parts.places;
     const bodies = bodySettings(config.limits);
-    this.#exchange = new Exchange({ chain: parts.chain, request: request.received, bodies, log });
+    const budget = messageBudget(config.extProc.messageTimeoutMs);
+    this.#exchange = new Exchange({
+      ...{ chain: parts.chain, request: request.received, bodies, budget, log },
+      style: config.denials,
+    });
     this.#recorder.follow(this.#exchange);
   }
 
@@ -123,7 +125,7 @@ class Run {
     const { request, response } = this.#settings;
     const exchange = this.#exchange;
     await this.#run("request", { content: request.content, begin: () => exchange.runRequest() });
-    const passed = exchange.denial === undefined && !this.#timedOut;
+    const passed = exchange.denial === undefined;
     const upstreamRequest = passed ? this.#upstreamRequest() : null;
     if (passed) exchange.requestSent();
     if (passed && response !== undefined) {
@@ -132,11 +134,11 @@ class Run {
     }
     const clientResponse = this.#clientResponse();
     const leftOut = this.#leftOut(upstreamRequest !== null && response !== undefined);
-    exchange.end(this.#timedOut ? "cancelled" : "answered");
+    exchange.end("answered");
     const { denial, dynamicMetadata } = exchange;
     return {
-      outcome: this.#timedOut ? "timeout" : (denial?.outcome ?? "passed"),
-      reason: this.#timedOut ? "message_timeout" : (denial?.reason ?? ""),
+      outcome: denial?.outcome ?? "passed",
+      reason: denial?.reason ?? "",
       steps: this.#recorder.steps,
       ...{ leftOut, upstreamRequest, clientResponse, dynamicMetadata },
     };
@@ -147,18 +149,14 @@ class Run {
     direction: "request" | "response",
     { content, begin }: { content: Uint8Array; begin: () => void | Promise<void> },
   ): Promise<void> {
-    await this.#inTime(begin());
-    if (!this.#timedOut && this.#exchange.suspended[direction]) {
+    this.#exchange.messageArrived(performance.now());
+    await begin();
+    if (this.#exchange.suspended[direction]) {
       this.#recorder.bodyCame();
-      await this.#inTime(this.#exchange.resume(direction, content));
+      this.#exchange.messageArrived(performance.now());
+      await this.#exchange.resume(direction, content);
     }
-    this.#recorder.settle(!this.#timedOut);
-  }
-
-  async #inTime(pending: void | Promise<void>): Promise<void> {
-    if (pending === undefined) return;
-    const done = await within(pending, this.#settings.config.extProc.messageTimeoutMs);
-    this.#timedOut = done === undefined;
+    this.#recorder.settle();
   }
 
   #upstreamRequest(): SentMessage {
@@ -170,7 +168,6 @@ class Run {
 
   #clientResponse(): SentMessage | null {
     const { denial, response, request } = this.#exchange;
-    if (this.#timedOut) return { status: 504, headers: [], body: new Uint8Array(0) };
     if (denial !== undefined) return answerOf(denial, request.original.method);
     if (response === undefined) return null;
     const { content = new Uint8Array(0) } = this.#settings.response ?? {};
@@ -178,10 +175,15 @@ class Run {
     return { status: response.status, headers: entriesOf(response.headers), body };
   }
 
+  #whyNot(step: Step): LeftOut["reason"] | undefined {
+    if (this.#exchange.decided(step) === false) return "condition";
+    return this.#exchange.failedOpen(step) ? "failed_open" : undefined;
+  }
+
   /** The steps of both directions that have no record. */
   #leftOut(responded: boolean): LeftOut[] {
     const { chain, denial } = this.#exchange;
-    const reason = denial === undefined && !this.#timedOut ? "unbufferable" : "ended";
+    const reason = denial === undefined ? "unbufferable" : "ended";
     const ran = (place: number, phase: string) =>
       this.#recorder.steps.some(
         (step) => step.place === place && (step.phase === "request") === (phase === "request"),
@@ -194,8 +196,13 @@ class Run {
         .filter(({ index, policy }) => policy[hook] !== undefined && !ran(this.#places.get(index)!, phase))
         .map((step): LeftOut => {
           const place = this.#places.get(step.index)!;
-          const why = this.#exchange.decided(step) === false ? "condition" : reason;
-          return { place, name: step.name, version: step.version, phase, reason: why };
+          return {
+            place,
+            name: step.name,
+            version: step.version,
+            phase,
+            reason: this.#whyNot(step) ?? reason,
+          };
         });
     });
   }

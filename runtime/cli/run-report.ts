@@ -62,7 +62,7 @@ function stepText(step: StepRecord): string[] {
   const message = saw.status === undefined ? `${saw.method} ${saw.path}` : `status ${saw.status}`;
   const when = `${phase}${waited ? ", after waiting for the body" : ""}`;
   return [
-    `  ${place}. ${name} ${version} (${when}): ${outcome}`,
+    `  ${place}. ${name} ${version} (${when}): ${outcome === "failed_open" ? "failed, left out" : outcome}`,
     `       saw ${message}, ${counted(saw.headers.length, "header")}${body}`,
     ...changesText(changed).map((change) => `       changed ${change}`),
   ];
@@ -91,6 +91,7 @@ const NOT_RUN: Readonly<Record<LeftOut["reason"], string>> = {
   ended: "not reached",
   unbufferable: "left out, its body cannot be buffered",
   condition: "left out, its condition is not true",
+  failed_open: "left out, as it failed in the request",
 };
 
 function part(title: string, message: SentMessage | null, style: Style): string[] {

@@ -45,12 +45,19 @@ const fail: PolicyFactory = (): Policy => ({
   },
 });
 
+/** The same in the request, and something to be seen in the response. */
+const flaky: PolicyFactory = async (...place): Promise<Policy> => ({
+  ...(await fail(...place)),
+  onResponse: () => ({ status: 418 }),
+});
+
 const unmade: PolicyFactory = () => Promise.reject(new Error("no database"));
 
 const policies: readonly RegistryEntry[] = [
   entryOf("deny", deny),
   entryOf("dress", dress, "appliesToDenials: true\n"),
   entryOf("fail", fail),
+  entryOf("flaky", flaky),
   entryOf("loud", loud, BODIES),
   entryOf("move", move),
   entryOf("unmade", unmade),
@@ -66,6 +73,8 @@ const ROUTES = `routes:
       - { name: loud, version: v1 }
       - { name: dress, version: v1 }
   - { route: open, policies: [] }
+  - route: fail-open
+    policies: [{ name: flaky, version: v1, failureMode: open, timeout: 5ms }, { name: move, version: v1 }]
   - { route: posts, policies: [{ name: move, version: v1, executionCondition: request.method == "POST" }] }
   - { route: small, limits: { bodyBytes: 1KiB }, policies: [{ name: loud, version: v1 }] }
   - { route: skipping, policies: [{ name: loud, version: v1, onUnbufferable: skip }] }
@@ -229,13 +238,30 @@ The client gets:
     expect(out).not.toContain("broken inside");
   });
 
-  test("a policy that does not end in the time that Envoy waits: exit code 1", async () => {
+  test("a policy that does not end in the time for a message: exit code 1", async () => {
     const { code, out } = await run({ request: "GET /hangs HTTP/1.1\n\n" });
     expect(code).toBe(1);
-    expect(out).toContain('Route "all": timeout, message_timeout');
-    expect(out).toContain("3. fail v1.0.0 (request): unfinished");
-    expect(out).toContain("HTTP/1.1 504");
+    expect(out).toContain('Route "all": failed, policy_timeout');
+    expect(out).toContain("3. fail v1.0.0 (request): failed\n");
+    expect(out).toContain("HTTP/1.1 500");
   });
+
+  test.each(["fails", "hangs"])(
+    "FR-053: a policy that %s and fails open is left out, in the response too",
+    async (how) => {
+      const { code, out, err } = await run({
+        request: `GET /${how} HTTP/1.1\n\n`,
+        response: "HTTP/1.1 200 OK\n\n",
+        route: "fail-open",
+      });
+      expect(code).toBe(0);
+      expect(out).toContain('Route "fail-open": passed');
+      expect(out).toContain("1. flaky v1.0.0 (request): failed, left out\n");
+      expect(out).toContain("2. move v1.0.0 (request): passed");
+      expect(out).toContain("1. flaky v1.0.0 (response): left out, as it failed in the request\n");
+      expect(err).toContain(how === "fails" ? "broken inside" : "its timeout of 5 ms");
+    },
+  );
 
   test("a body that is too large, or cannot be buffered, is refused as the engine does", async () => {
     const large = await run({ request: `POST / HTTP/1.1\n\n${"x".repeat(2049)}` });

@@ -18,7 +18,7 @@ export interface StepRecord {
   readonly waited: boolean;
   readonly saw: MessageState;
   /** Set when it is over. */
-  outcome: "passed" | "denied" | "failed" | "unfinished";
+  outcome: "passed" | "denied" | "failed" | "failed_open";
   changed: MessageChanges;
 }
 
@@ -31,11 +31,14 @@ export class StepRecorder {
   #open: StepRecord | undefined;
   #metadata: ReadonlyMap<string, unknown> = new Map();
   #waited = false;
+  /** By place. */
+  readonly #watched = new Map<number, Policy>();
 
   /** The same instance, recorded. */
   watch(instance: PolicyInstance, place: number): PolicyInstance {
     const { policy } = instance;
     const watched: Policy = {};
+    this.#watched.set(place, watched);
     if (policy.onRequest !== undefined) {
       watched.onRequest = (ctx) => {
         this.#begin({ instance, place, hook: "onRequest" }, ctx);
@@ -59,28 +62,33 @@ export class StepRecorder {
 
   /** Notes that the next hook had to wait for its body, which is here now. */
   bodyCame(): void {
-    this.settle(true);
+    this.settle();
     this.#waited = true;
   }
 
   /** Notes what the last hook left, when its phase is over. */
-  settle(finished: boolean): void {
+  settle(): void {
     const step = this.#open;
     if (step === undefined) return;
     this.#open = undefined;
-    const { denial } = this.#exchange!;
-    const own = step.phase !== "denial" && denial?.details.endsWith(`:${step.name}:${step.version}`);
-    step.outcome = finished ? (own ? denial!.outcome : "passed") : "unfinished";
+    if (step.phase !== "denial") step.outcome = this.#outcomeOf(step);
     step.changed = changesBetween(step.saw, this.#state(step.phase, null), {
       metadata: [this.#metadata, this.#exchange!.metadata],
     });
+  }
+
+  #outcomeOf({ place }: StepRecord): StepRecord["outcome"] {
+    const { chain, denial } = this.#exchange!;
+    const step = chain.steps.find(({ policy }) => policy === this.#watched.get(place))!;
+    if (this.#exchange!.failedOpen(step)) return "failed_open";
+    return denial?.decider === step ? denial.outcome : "passed";
   }
 
   #begin(
     { instance, place, hook }: { instance: PolicyInstance; place: number; hook: Hook },
     ctx: RequestContext | ResponseContext,
   ): void {
-    this.settle(true);
+    this.settle();
     const { name, version } = instance.definition;
     const denied = "denied" in ctx && ctx.denied;
     const phase = hook === "onRequest" ? "request" : denied ? "denial" : "response";

@@ -1,12 +1,12 @@
 import { type Condition, compileCondition } from "../cel/compile-condition.ts";
 import type { StepSettings } from "../chain/compile.ts";
-import { toPointer } from "../document/pointer.ts";
 import type { Problem } from "../document/problem.ts";
 import type { PolicyDefinition } from "../policy/definition.ts";
 import type { SecretReader } from "../policy/parameters.ts";
 import { reasonOf } from "../policy/reason.ts";
 import type { PolicyRegistry, RegisteredPolicy } from "../policy/registry.ts";
 import { scrubber } from "../policy/scrub.ts";
+import { formatDuration, parseDuration } from "./quantity.ts";
 import type { PolicyReference, RouteReporter, RouteResource } from "./route-resource.ts";
 
 /** What a plan is checked against. */
@@ -41,8 +41,8 @@ export interface PlannedPolicy {
 
 /** What a chain is told of a policy beside the instance: what the route says of it. */
 export function handlingOf({ reference, condition }: PlannedPolicy): Omit<StepSettings, "instance"> {
-  const { onUnbufferable, conditionError } = reference;
-  return { onUnbufferable, condition, conditionError };
+  const { onUnbufferable, conditionError, failureMode, timeout } = reference;
+  return { onUnbufferable, condition, conditionError, failureMode, timeoutMs: parseDuration(timeout) };
 }
 
 /** Checks policies of a route, by their place, against those of the executable; collects every problem. */
@@ -89,7 +89,8 @@ function planPolicy(reference: PolicyReference, context: PlanContext): PlanPolic
   const resolved = registry.resolve(name, version);
   const policy = resolved.policy;
   // What is not going to run needs nothing of a later release.
-  if (enabled) problems.push(...unsupported(reference, policy?.definition, report));
+  if (enabled && policy !== undefined) problems.push(...unsupported(policy.definition, report));
+  problems.push(...checkTimeout(reference, report));
   const { condition, problems: faults } = conditionOf(reference);
   problems.push(...faults.map((message) => report("/executionCondition", message)));
   if (policy === undefined) {
@@ -140,24 +141,20 @@ function refusedByPolicy({ module, parameters }: RegisteredPolicy, params: unkno
 /** Most messages taken from one policy's `validate`: more would bury those of others. */
 const MAX_MESSAGES = 20;
 
-/** What the route needs and this release does not have. Refusing is safer than running without it. */
-function unsupported(
-  reference: PolicyReference,
-  definition: PolicyDefinition | undefined,
-  report: RouteReporter,
-): Problem[] {
+/** A hook that is done sooner than a timer can tell, or as late as the longest message timeout. */
+const TIMEOUT = { least: 1, most: 60 * 60 * 1_000 } as const;
+
+function checkTimeout({ timeout }: PolicyReference, report: RouteReporter): Problem[] {
+  const timeoutMs = parseDuration(timeout);
+  if (timeoutMs === undefined || (timeoutMs >= TIMEOUT.least && timeoutMs <= TIMEOUT.most)) return [];
+  const [from, to] = [formatDuration(TIMEOUT.least), formatDuration(TIMEOUT.most)];
+  return [report("/timeout", `"timeout" must be from ${from} to ${to}`)];
+}
+
+/** What the policy needs and this release does not have. Refusing is safer than running without it. */
+function unsupported(definition: PolicyDefinition, report: RouteReporter): Problem[] {
   const problems: Problem[] = [];
-  const refuse = (key: string, what: string): void => {
-    problems.push(report(toPointer([key]), `Cannot use ${what}: it is not supported by this engine yet`));
-  };
-  if (reference.timeout !== undefined) refuse("timeout", "a timeout");
-  if (reference.failureMode === "open") refuse("failureMode", 'failure mode "open"');
-  if (definition === undefined) return problems;
   const policy = `policy ${JSON.stringify(`${definition.name} ${definition.version}`)}`;
-  if (definition.failureMode === "open" && reference.failureMode === undefined) {
-    const message = `Cannot use ${policy}: its failure mode "open" is not supported by this engine yet`;
-    problems.push(report("/name", message, { hint: 'Add "failureMode: closed" to fail closed' }));
-  }
   for (const [direction, need] of [
     ["request", definition.requiresRequestBody],
     ["response", definition.requiresResponseBody],

@@ -42,7 +42,10 @@ export interface PolicyReference {
   readonly executionCondition: string | undefined;
   /** `parameters`: what the policy's definition asks for. Default: none. */
   readonly parameters: Readonly<Record<string, unknown>>;
-  /** `failureMode`: `closed` or `open`, over the definition's. `open` is not supported by this engine yet. */
+  /**
+   * `failureMode`: what a failure of the policy does: `closed` answers 500, `open` leaves the policy out. Default:
+   * the definition's.
+   */
   readonly failureMode: "closed" | "open" | undefined;
   /**
    * `conditionError`: what to do where the condition cannot be evaluated: `skip` leaves the policy out, `deny`
@@ -55,7 +58,10 @@ export interface PolicyReference {
    * out. Default: `deny`.
    */
   readonly onUnbufferable: "deny" | "skip" | undefined;
-  /** `timeout`: such as `250ms`. Not supported by this engine yet. */
+  /**
+   * `timeout`: how long an asynchronous hook of the policy may take, such as `250ms`; then it has failed. Default:
+   * what is left of the message's time, which also bounds it. Limit: 1ms to 1h.
+   */
   readonly timeout: string | undefined;
 }
 

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Problem } from "../document/problem.ts";
 import { createStore, PolicyLab, routesText, temporaryFolder } from "./config-fixtures.ts";
+import { handlingOf } from "./plan-policies.ts";
 import { type RoutesReport, validateRoutes } from "./validate-routes.ts";
 
 async function validate(text: string, lab?: PolicyLab): Promise<RoutesReport> {
@@ -72,14 +73,31 @@ describe("FR-011: validateRoutes()", () => {
     expect(problem.pointer).toBe("/routes/0/policies/0/parameters");
   });
 
-  test.each([
-    ["timeout", "{ name: tag, version: v1, timeout: 1s }"],
-    ["failureMode", "{ name: tag, version: v1, failureMode: open }"],
-    ["name", "{ name: fail-open, version: v1 }"],
-  ])("what a later release brings is refused at %s: %s", async (key, reference) => {
-    const problem = await problemOf(reference);
-    expect(problem.message).toEndWith("is not supported by this engine yet");
-    expect(problem.pointer).toBe(`/routes/0/policies/0/${key}`);
+  test.each(["0ms", "0.999ms", "3600001ms", "2h"])(
+    "edge: Policy execution timeout: %s is out of range",
+    async (timeout) => {
+      expect(await problemOf(`{ name: tag, version: v1, timeout: ${timeout} }`)).toMatchObject({
+        pointer: "/routes/0/policies/0/timeout",
+        message: '"timeout" must be from 1ms to 1h',
+      });
+    },
+  );
+
+  test("FR-053: failure mode and timeout of a policy are the route's, or the definition's", async () => {
+    const report = await validate(`
+routes:
+  - route: a
+    policies:
+      - { name: tag, version: v1, failureMode: open, timeout: 1ms }
+      - { name: fail-open, version: v1, failureMode: closed, timeout: 1h }
+      - { name: fail-open, version: v1 }
+`);
+    expect(report.problems).toEqual([]);
+    expect(report.routes[0]!.plan!.policies.map(handlingOf)).toMatchObject([
+      { failureMode: "open", timeoutMs: 1 },
+      { failureMode: "closed", timeoutMs: 3_600_000 },
+      { failureMode: undefined, timeoutMs: undefined },
+    ]);
   });
 
   test("FR-015: what is wrong with a condition is told at its place", async () => {

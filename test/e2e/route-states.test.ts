@@ -31,8 +31,8 @@ describe("what the engine knows of a route decides", () => {
         { route: "empty", policies: [] },
         { route: "disabled", policies: [{ name: "tag", enabled: false, parameters: { label: "1" } }] },
         broken("never-valid"),
-        refused("open", { failureMode: "open" }),
-        refused("timeout", { timeout: "250ms" }),
+        refused("mode", { failureMode: "ajar" }),
+        refused("timeout", { timeout: "2h" }),
       ],
     });
   }, BUILD_TIMEOUT_MS);
@@ -58,10 +58,10 @@ describe("what the engine knows of a route decides", () => {
   });
 
   for (const [route, pointer] of [
-    ["open", "/routes/4/policies/0/failureMode"],
+    ["mode", "/routes/4/policies/0/failureMode"],
     ["timeout", "/routes/5/policies/0/timeout"],
   ] as const) {
-    test(`edge: what this engine cannot do yet is an error of the route that says so: ${route}`, async () => {
+    test(`edge: what cannot be is an error of the route that says so: ${route}`, async () => {
       expect((await stack.get(`/${route}`)).status).toBe(503);
       expect((await stack.engine.waitForLog(pointer)).level).toBe("error");
     });
