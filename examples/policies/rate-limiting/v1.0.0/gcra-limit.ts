@@ -1,0 +1,49 @@
+import type { KeyTable } from "./key-table.ts";
+import type { Limit, LimitSettings } from "./limit.ts";
+
+/**
+ * The generic cell rate algorithm (ITU-T I.371): for each key the time at which all of its units are back. A bucket of
+ * `burst` units, filled one by one, in a single number.
+ */
+export class GcraLimit implements Limit {
+  readonly quota: number;
+  readonly windowTicks: number;
+  /** A unit comes back every so many ticks; rounded up, so the limit is never exceeded. */
+  readonly #interval: number;
+  readonly #table: KeyTable;
+  #place = 0;
+  #now = 0;
+  /** When all units would be back, before and after the request at hand. */
+  #full = 0;
+  #fullAfter = 0;
+
+  constructor({ requests, perTicks, burst }: LimitSettings, table: KeyTable) {
+    this.#interval = Math.ceil(perTicks / requests);
+    this.quota = burst;
+    this.windowTicks = burst * this.#interval;
+    this.#table = table;
+  }
+
+  look(now: number, hash: number, cost: number): boolean {
+    this.#place = this.#table.find(hash, now);
+    this.#now = now;
+    const full = this.#table.get(this.#place);
+    // A limit that was larger before a change may have left a time further away.
+    this.#full = Math.min(Math.max(full, now), now + this.windowTicks);
+    this.#fullAfter = this.#full + cost * this.#interval;
+    return this.#fullAfter - now <= this.windowTicks;
+  }
+
+  take(): void {
+    this.#full = this.#fullAfter;
+    this.#table.set(this.#place, this.#full);
+  }
+
+  remaining(): number {
+    return Math.floor((this.#now + this.windowTicks - this.#full) / this.#interval);
+  }
+
+  ticksUntil(units: number): number {
+    return this.#full + units * this.#interval - this.windowTicks - this.#now;
+  }
+}

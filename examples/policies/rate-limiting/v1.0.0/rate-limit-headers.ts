@@ -1,0 +1,58 @@
+import { type Limit, TICKS_PER_MS } from "./limit.ts";
+import type { Params } from "./params.gen.ts";
+
+/** A limit with its name, as headers show it. */
+export interface NamedLimit {
+  readonly name: string;
+  readonly limit: Limit;
+}
+
+export type Headers = Record<string, string>;
+
+/** Headers about the limits that a request is counted by, right after it was looked at. At least one is needed. */
+export type HeaderWriter = (applied: readonly NamedLimit[]) => Headers;
+
+const TICKS_PER_SECOND = TICKS_PER_MS * 1000;
+
+export function headerWriter(form: Params["headers"]): HeaderWriter {
+  if (form === "draft") return draftHeaders;
+  return form === "legacy" ? legacyHeaders : () => ({});
+}
+
+/** Whole seconds, rounded up: who waits that long has waited long enough. */
+export function seconds(ticks: number): number {
+  return Math.max(Math.ceil(ticks / TICKS_PER_SECOND), 1);
+}
+
+/** draft-ietf-httpapi-ratelimit-headers-11: lists of items, the name of a limit with its parameters. */
+function draftHeaders(applied: readonly NamedLimit[]): Headers {
+  let policy = "";
+  let state = "";
+  for (const { name, limit } of applied) {
+    const comma = policy === "" ? "" : ", ";
+    // The draft has whole seconds only.
+    const whole = limit.windowTicks % TICKS_PER_SECOND === 0;
+    policy += `${comma}"${name}";q=${limit.quota}${whole ? `;w=${limit.windowTicks / TICKS_PER_SECOND}` : ""}`;
+    state += `${comma}"${name}";r=${limit.remaining()};t=${untilMore(limit)}`;
+  }
+  return { "ratelimit-policy": policy, ratelimit: state };
+}
+
+/** draft-ietf-httpapi-ratelimit-headers-05, widely used: one limit, the one that is nearest to its end. */
+function legacyHeaders(applied: readonly NamedLimit[]): Headers {
+  let nearest = applied[0]!.limit;
+  for (const { limit } of applied) {
+    const fewer = limit.remaining() - nearest.remaining();
+    if (fewer < 0 || (fewer === 0 && untilMore(limit) > untilMore(nearest))) nearest = limit;
+  }
+  return {
+    "ratelimit-limit": String(nearest.quota),
+    "ratelimit-remaining": String(nearest.remaining()),
+    "ratelimit-reset": String(untilMore(nearest)),
+  };
+}
+
+/** Seconds in which no more than what is left can be had. */
+function untilMore(limit: Limit): number {
+  return seconds(limit.ticksUntil(limit.remaining() + 1));
+}
