@@ -248,6 +248,8 @@ The answer to request headers asks Envoy for:
       requestBody: "none",
       responseBody: "none",
       onUnbufferable: "deny",
+      failureMode: "closed",
+      timeoutMs: null,
     });
     expect(plan.buffering).toEqual({ request: null, response: null, bodyBytes: 10_485_760 });
     expect(out).not.toContain("topsecret");
@@ -366,6 +368,34 @@ The answer to the headers of a response with a body asks Envoy for:
     expect(out).toContain("not configured; requests pass unchanged (onUnknownRoute: allow)");
     const deny = await write("deny.yaml", "routes: { path: routes.yaml }\nonUnknownRoute: deny\n");
     expect((await run(["explain", "-c", deny, "-r", "nope"])).out).toContain("answered with 503");
+  });
+
+  test("FR-053: how a step fails, and how long it may take", async () => {
+    const registry = [
+      entryOf("open", () => ({ onRequest: () => undefined }), "failureMode: open\n"),
+      entryOf("closed", () => ({ onRequest: () => undefined })),
+    ];
+    await write(
+      "failing-routes.yaml",
+      `routes:
+  - route: a
+    policies:
+      - { name: open, version: v1, timeout: 1500ms }
+      - { name: closed, version: v1, failureMode: open }
+      - { name: open, version: v1, failureMode: closed, timeout: 0.5s }
+`,
+    );
+    const path = await write("failing.yaml", "routes: { path: failing-routes.yaml }\n");
+    const { out } = await run(["explain", "-c", path, "-r", "a"], { registry });
+    expect(out).toContain("(1st); at most 1500ms if asynchronous; left out where it fails\n");
+    expect(out).toContain("(2nd); left out where it fails\n");
+    expect(out).toContain("(3rd); at most 500ms if asynchronous\n");
+    const { steps } = JSON.parse((await run(["explain", "-c", path, "-r", "a", "--json"], { registry })).out);
+    expect(steps).toMatchObject([
+      { failureMode: "open", timeoutMs: 1500 },
+      { failureMode: "open", timeoutMs: null },
+      { failureMode: "closed", timeoutMs: 500 },
+    ]);
   });
 
   test("a route with errors shows its own only", async () => {

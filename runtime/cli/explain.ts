@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import type { EngineConfig } from "../config/engine-config.ts";
 import { loadEngineConfig } from "../config/load-engine-config.ts";
-import { formatSize } from "../config/quantity.ts";
+import { formatDuration, formatSize } from "../config/quantity.ts";
 import type { AnswerModes } from "./answer-modes.ts";
 import type { BufferedBody, BufferingPlan } from "./buffering-plan.ts";
 import { type CliContext, EXIT, type Finish, paint, toJson } from "./cli-context.ts";
@@ -115,7 +115,8 @@ function stepText(step: StepPlan, { steps, buffering }: RoutePlan): string {
   if (step.appliesToDenials) phases.push("denials of the engine");
   const needsBody = step.requestBody !== "none" || step.responseBody !== "none";
   const condition = step.condition === null ? "" : `, if ${step.condition}`;
-  return `${head}: runs on ${phases.join(", ") || "nothing"}${condition}${needsBody ? unbufferableText(step) : ""}`;
+  const facts = [needsBody ? unbufferableText(step) : "", failureText(step)];
+  return `${head}: runs on ${phases.join(", ") || "nothing"}${condition}${facts.join("")}`;
 }
 
 const BODIES: Readonly<Record<StepPlan["requestBody"], string>> = {
@@ -129,6 +130,11 @@ function unbufferableText({ requestBody, responseBody, onUnbufferable }: StepPla
   if (onUnbufferable === "skip") return "; left out where the body cannot be buffered";
   const statuses = [...(requestBody === "none" ? [] : ["501"]), ...(responseBody === "none" ? [] : ["502"])];
   return `; ${statuses.join(" or ")} where the body cannot be buffered`;
+}
+
+function failureText({ failureMode, timeoutMs }: StepPlan): string {
+  const time = timeoutMs === null ? "" : `; at most ${formatDuration(timeoutMs)} if asynchronous`;
+  return failureMode === "open" ? `${time}; left out where it fails` : time;
 }
 
 function ordinal(place: number): string {

@@ -1,4 +1,5 @@
 import type { EngineConfig } from "../config/engine-config.ts";
+import { parseDuration } from "../config/quantity.ts";
 import { type RoutesReport, validateRoutes } from "../config/validate-routes.ts";
 import type { Problem } from "../document/problem.ts";
 import { modeOverride } from "../kernel/body-mode.ts";
@@ -45,6 +46,10 @@ export interface StepPlan {
   readonly responseBody: BodyRequirement;
   /** What happens where such a body cannot be buffered. */
   readonly onUnbufferable: "deny" | "skip";
+  /** What its failure does: a 500, or it is left out. */
+  readonly failureMode: "closed" | "open";
+  /** How long an asynchronous hook of it may take, in milliseconds; null: what is left of the message's time. */
+  readonly timeoutMs: number | null;
   /** Why nothing is known of its phases. */
   readonly error?: string;
 }
@@ -147,6 +152,8 @@ function number(
         phase.response && reads?.responseBody === true,
       ),
       onUnbufferable: reference.onUnbufferable ?? "deny",
+      failureMode: reference.failureMode ?? policy.definition.failureMode,
+      timeoutMs: parseDuration(reference.timeout) ?? null,
       ...(phase.error === undefined ? {} : { error: phase.error }),
     };
   });
