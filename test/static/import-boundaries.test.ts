@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 
 const PROJECT = resolve(import.meta.dir, "../..");
@@ -43,6 +44,11 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 interface Import {
   readonly specifier: string;
   readonly typeOnly: boolean;
+}
+
+interface PackageFile {
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
 }
 
 interface Violation {
@@ -100,14 +106,26 @@ function violationsOf(file: string, source: string): Violation[] {
   });
 }
 
-/** Policies and their tests see what their authors see elsewhere: the SDK, the testing package, own files. */
+/**
+ * Policies and their tests see what their authors see elsewhere: the SDK, the testing package, own files, and what
+ * their own package.json names.
+ */
 function policyViolationsOf(file: string, source: string): Violation[] {
   const folder = dirname(file);
+  const own = Object.keys(packagesOf(folder));
   return importsOf(source).flatMap(({ specifier }) => {
     const inside = specifier.startsWith(".") && !relative(folder, join(folder, specifier)).startsWith("..");
-    const fine = inside || /^(node:|bun:|@policy-engine\/(sdk|testing)$)/.test(specifier);
+    const fine =
+      inside || own.includes(specifier) || /^(node:|bun:|@policy-engine\/(sdk|testing)$)/.test(specifier);
     return fine ? [] : [{ file, imports: specifier }];
   });
+}
+
+/** Dependencies of a policy, with their versions. */
+function packagesOf(folder: string): Readonly<Record<string, string>> {
+  const file = join(PROJECT, folder, "package.json");
+  if (!existsSync(file)) return {};
+  return (JSON.parse(readFileSync(file, "utf8")) as PackageFile).dependencies ?? {};
 }
 
 async function sources(pattern: string): Promise<[file: string, source: string][]> {
@@ -130,6 +148,17 @@ test("policies import only the SDK, the testing package and their own files", as
   const policies = await sources("{examples,test}/policies/**/*.ts");
   expect(policies.length).toBeGreaterThan(10);
   expect(policies.flatMap(([file, source]) => policyViolationsOf(file, source))).toEqual([]);
+});
+
+test("policies depend on the version of a package that their tests run with", async () => {
+  const { devDependencies } = JSON.parse(readFileSync(join(PROJECT, "package.json"), "utf8")) as PackageFile;
+  const files = await Array.fromAsync(
+    new Bun.Glob("{examples,test}/policies/*/*/package.json").scan({ cwd: PROJECT }),
+  );
+  const wanted = files.flatMap((file) => Object.entries(packagesOf(dirname(file))));
+  expect(wanted.length).toBeGreaterThan(0);
+  for (const [name, version] of wanted)
+    expect([name, version]).toEqual([name, devDependencies?.[name] ?? ""]);
 });
 
 test("only main.ts ends the process", () => {

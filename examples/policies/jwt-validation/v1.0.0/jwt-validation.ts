@@ -1,0 +1,115 @@
+import type { ImmediateResponse, Logger, Policy, RequestContext, RequestResult } from "@policy-engine/sdk";
+import { milliseconds } from "./duration.ts";
+import { type Identity, identify } from "./identity.ts";
+import { JwksPoller } from "./jwks-poller.ts";
+import { FixedKeys, type KeySource } from "./key-source.ts";
+import type { Params } from "./params.gen.ts";
+import { makeAnswers, type Refusal } from "./refusal.ts";
+import { TokenCache } from "./token-cache.ts";
+import { type TokenIssuer, TokenVerifier } from "./token-verifier.ts";
+
+/** `Bearer` in any case (RFC 9110 section 11.1), then blanks, then the token. */
+const BEARER = /^bearer +/i;
+/** What may stand before a token. */
+const MAX_SCHEME_CHARACTERS = 16;
+
+export interface Surroundings {
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  /** The instance that this one takes the place of. */
+  readonly previous?: Policy | undefined;
+}
+
+/** The policy at work. A token that is known is answered without waiting for anything. */
+export class JwtValidation implements Policy {
+  readonly #params: Params;
+  readonly #verifier: TokenVerifier;
+  readonly #cache: TokenCache<Identity>;
+  readonly #answers: Readonly<Record<Refusal, ImmediateResponse>>;
+  /** By URL, for the instance that takes this one's place. */
+  readonly #pollers: ReadonlyMap<string, JwksPoller>;
+
+  private constructor(
+    params: Params,
+    parts: { issuers: readonly TokenIssuer[]; pollers: ReadonlyMap<string, JwksPoller> },
+  ) {
+    const { algorithms, cacheSize, clockSkew, realm } = params;
+    this.#params = params;
+    this.#verifier = new TokenVerifier({
+      issuers: parts.issuers,
+      algorithms,
+      clockSkewMs: milliseconds(clockSkew),
+    });
+    this.#cache = new TokenCache(cacheSize);
+    this.#answers = makeAnswers(realm);
+    this.#pollers = parts.pollers;
+  }
+
+  /** @throws {Error} If keys in the configuration cannot be used. An issuer that is down is no error. */
+  static async create(params: Params, { log, signal, previous }: Surroundings): Promise<JwtValidation> {
+    const known = previous instanceof JwtValidation ? previous.#pollers : undefined;
+    const pollers = new Map<string, JwksPoller>();
+    const { algorithms } = params;
+    // Keys in the configuration first: they may be wrong, and pollers that nobody needs would go on polling.
+    const fixed = await Promise.all(params.issuers.map(({ jwks }) => jwks && readFixedKeys(jwks, params)));
+    const issuers: TokenIssuer[] = [];
+    for (const [index, { issuer, audiences, jwksUrl: url = "" }] of params.issuers.entries()) {
+      let source: KeySource | undefined = fixed[index] || pollers.get(url);
+      if (source === undefined) {
+        const poller = await JwksPoller.start({
+          url,
+          algorithms,
+          refreshMs: milliseconds(params.refreshInterval),
+          keepMs: milliseconds(params.keepKeysFor),
+          waitMs: milliseconds(params.keyWait),
+          log,
+          signal,
+          previous: known?.get(url),
+        });
+        pollers.set(url, poller);
+        source = poller;
+      }
+      issuers.push({ issuer, audiences, source });
+    }
+    return new JwtValidation(params, { issuers, pollers });
+  }
+
+  onRequest(ctx: RequestContext): RequestResult | Promise<RequestResult> {
+    const lines = ctx.headers.getAll("authorization");
+    const line = lines[0];
+    if (line === undefined) return this.#answers.token_missing;
+    // Which of them counts would be a guess, and the upstream's guess may be another.
+    if (lines.length > 1) return this.#answers.token_repeated;
+    if (line.length > this.#params.maxTokenBytes + MAX_SCHEME_CHARACTERS)
+      return this.#answers.token_too_large;
+    const digest = Bun.CryptoHasher.hash("sha256", line, "base64");
+    const known = this.#cache.get(digest, Date.now());
+    return known === undefined ? this.#verify(ctx, { line, digest }) : admit(ctx, known);
+  }
+
+  async #verify(
+    ctx: RequestContext,
+    { line, digest }: { line: string; digest: string },
+  ): Promise<RequestResult> {
+    const token = line.replace(BEARER, "");
+    if (token.length === line.length) return this.#answers.token_missing;
+    if (token.length > this.#params.maxTokenBytes) return this.#answers.token_too_large;
+    const verified = await this.#verifier.verify(token);
+    if (typeof verified === "string") return this.#answers[verified];
+    const identity = identify(verified, this.#params);
+    this.#cache.set(digest, identity);
+    return admit(ctx, identity);
+  }
+}
+
+function admit(ctx: RequestContext, { auth, metadata, changes }: Identity): RequestResult {
+  ctx.metadata.set("auth", auth);
+  for (const [key, value] of metadata) ctx.metadata.set(key, value);
+  return changes;
+}
+
+function readFixedKeys(text: string, { algorithms }: Params): Promise<FixedKeys> {
+  return FixedKeys.read(text, { algorithms, secrets: true }).catch((error: Error) => {
+    throw new Error(`Cannot use jwks: ${error.message}`);
+  });
+}

@@ -1,0 +1,54 @@
+import { type ImmediateResponse, respond } from "@policy-engine/sdk";
+
+/** Why a request does not pass; for logs, never for the client. */
+export type Refusal =
+  | "token_missing"
+  | "token_repeated"
+  | "token_malformed"
+  | "token_too_large"
+  | "algorithm_refused"
+  | "issuer_unknown"
+  | "key_unknown"
+  | "keys_unavailable"
+  | "signature_invalid"
+  | "token_expired"
+  | "token_not_yet_valid"
+  | "audience_mismatch"
+  | "claims_invalid";
+
+const INVALID: readonly Refusal[] = [
+  "token_malformed",
+  "token_too_large",
+  "algorithm_refused",
+  "issuer_unknown",
+  "key_unknown",
+  "signature_invalid",
+  "token_expired",
+  "token_not_yet_valid",
+  "audience_mismatch",
+  "claims_invalid",
+];
+
+/** The answers, made once: whatever is wrong with a token, its sender is told the same (RFC 6750 section 3). */
+export function makeAnswers(realm: string): Readonly<Record<Refusal, ImmediateResponse>> {
+  const challenge = `Bearer realm="${realm}"`;
+  const answer = (status: number, options: { reason: Refusal; error?: string; body: string }) => {
+    const { reason, error, body } = options;
+    const value = error === undefined ? challenge : `${challenge}, error="${error}"`;
+    return respond(status, { headers: { "www-authenticate": value }, body, reason });
+  };
+  const invalid = INVALID.map((reason) => {
+    return [reason, answer(401, { reason, error: "invalid_token", body: "Token not valid" })] as const;
+  });
+  return {
+    ...(Object.fromEntries(invalid) as Record<Refusal, ImmediateResponse>),
+    token_missing: answer(401, { reason: "token_missing", body: "Bearer token required" }),
+    token_repeated: answer(400, {
+      reason: "token_repeated",
+      error: "invalid_request",
+      body: "One token required",
+    }),
+    // The token may be good: a 401 would make its client throw it away and flood the issuer for another.
+    keys_unavailable: respond(503, { body: "Tokens cannot be verified now", reason: "keys_unavailable" }),
+  };
+}
