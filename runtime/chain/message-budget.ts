@@ -7,7 +7,7 @@ export interface MessageBudget {
 }
 
 /** Envoy gives up at the end of its timeout: what is left of it is for the answer's way there. */
-const STEPS_SHARE = 0.9;
+export const STEPS_SHARE = 0.9;
 const DENIAL_SHARE = 0.95;
 
 /** No bound: nobody waits for an answer. */

@@ -204,6 +204,69 @@ describe("validate", () => {
     expect(out).toContain(`${path}:2:1: error: Unknown key "helth"`);
   });
 
+  describe("warnings", () => {
+    const never =
+      "routes: [{ route: a, policies: [{ name: tag, version: v1, parameters: { value: a }, executionCondition: 'false' }] }]\n";
+    const prepare = async (): Promise<string> => {
+      await write("never.yaml", never);
+      return write("warned.yaml", "routes: { path: never.yaml }\nlimits: { bodyWait: 301s }\n");
+    };
+
+    test("are told with their code and leave the configuration valid: exit code 0", async () => {
+      const { code, out } = await run(["validate", "--config", await prepare()]);
+      expect(code).toBe(0);
+      expect(out).toContain("warned.yaml:2:21: warning: ");
+      expect(out).toContain("(/limits/bodyWait) [body-wait-above-idle-timeout]\n  hint: ");
+      expect(out).toContain("(/routes/0/policies/0/executionCondition) [step-never-runs]\n  hint: ");
+      expect(out).toEndWith("Valid: 1 route, 2 warnings\n");
+    });
+
+    test("are problems with --strict, also in JSON: exit code 1", async () => {
+      const path = await prepare();
+      const { code, out } = await run(["validate", "--config", path, "--strict", "--json"]);
+      expect(code).toBe(1);
+      const { valid, problems } = JSON.parse(out);
+      expect(valid).toBe(true);
+      expect(problems).toMatchObject([
+        { severity: "warning", code: "body-wait-above-idle-timeout", line: 2, column: 21 },
+        { severity: "warning", code: "step-never-runs", line: 1 },
+      ]);
+      expect((await run(["validate", "--config", config, "--strict"])).code).toBe(0);
+    });
+
+    test("of Envoy's configuration, which the engine's own is not; its idle timeout counts", async () => {
+      const path = await prepare();
+      const { out: envoy } = await run(["envoy-config", "--config", path]);
+      const limits = (await run(["validate", "--config", path, "--envoy", await write("envoy.yaml", envoy)]))
+        .out;
+      expect(limits.match(/\[[a-z-]+\]/g)).toEqual(["[step-never-runs]", "[body-wait-above-idle-timeout]"]);
+      expect(limits).toContain("/envoy.yaml:");
+      const patient = envoy.replace(
+        "stat_prefix: ingress",
+        "stat_prefix: ingress\n                stream_idle_timeout: 400s",
+      );
+      const allowed = envoy.replace("failure_mode_allow: false", "failure_mode_allow: true");
+      const calm = await run(["validate", "--config", path, "--envoy", await write("envoy.yaml", patient)]);
+      expect(calm.out.match(/\[[a-z-]+\]/g)).toEqual(["[step-never-runs]"]);
+      const open = await run(["validate", "--config", path, "--envoy", await write("envoy.yaml", allowed)]);
+      expect(open.out).toContain("[envoy-failure-mode-allow]");
+      expect(open.code).toBe(0);
+    });
+
+    test("Envoy's configuration that cannot be read is an error", async () => {
+      for (const [text, message] of [
+        [undefined, "Cannot read Envoy's configuration"],
+        ["a: [", "error: "],
+        ["a: &x { b: 1 }\nc: { <<: *x }\n", "error: "],
+      ] as const) {
+        const file = text === undefined ? join(folder, "none.yaml") : await write("envoy-odd.yaml", text);
+        const { code, out } = await run(["validate", "--config", config, "--envoy", file]);
+        expect(out).toContain(message);
+        expect(code).toBe(1);
+      }
+    });
+  });
+
   test("edge: a file that is not there", async () => {
     const { code, out } = await run(["validate", "--config", join(folder, "none.yaml"), "--json"]);
     expect(code).toBe(1);
@@ -259,6 +322,7 @@ The answer to request headers asks Envoy for:
     const both = { onRequest: () => undefined, onResponse: () => undefined };
     const registry = [
       entryOf("plain", () => both),
+      entryOf("also-plain", () => both),
       entryOf("reads", () => both, "requiresRequestBody: buffered\nrequiresResponseBody: buffered\n"),
       entryOf("raw", () => ({ onRequest: both.onRequest }), "requiresRequestBody: raw\n"),
     ];
@@ -273,7 +337,7 @@ The answer to request headers asks Envoy for:
       - { name: plain, version: v1 }
       - { name: reads, version: v1 }
       - { name: raw, version: v1, onUnbufferable: skip }
-      - { name: plain, version: v1 }
+      - { name: also-plain, version: v1 }
 `,
       );
       const path = await write("bodies.yaml", "routes: { path: body-routes.yaml }\n");
@@ -287,7 +351,7 @@ The answer to request headers asks Envoy for:
   1. plain v1.0.0: runs on request headers (1st), response headers (3rd, after the body)
   2. reads v1.0.0: runs on request headers and body (2nd), response headers and body (2nd); 501 or 502 where the body cannot be buffered
   3. raw v1.0.0: runs on request headers and body as it came (3rd, after the body); left out where the body cannot be buffered
-  4. plain v1.0.0: runs on request headers (4th, after the body), response headers (1st)
+  4. also-plain v1.0.0: runs on request headers (4th, after the body), response headers (1st)
 Response order: reversed
 Envoy is made to buffer, at most 64KiB of each:
   the body of a request, where one follows its headers: read by step 2, step 3; step 2 is the first to stop for it

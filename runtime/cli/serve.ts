@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { ConfigurationError } from "../config/configuration-error.ts";
 import { loadEngineConfig } from "../config/load-engine-config.ts";
+import { logProblems } from "../config/report-log.ts";
 import { type Engine, startEngine } from "../engine.ts";
 import { StartError } from "../listen-error.ts";
 import { createEngineMetrics, type EngineMetrics } from "../observability/engine-metrics.ts";
@@ -29,11 +30,14 @@ Signals:
 
 async function serve(path: string, { policies, build, io }: CliContext): Promise<number> {
   const { config, problems } = loadEngineConfig(path);
-  printProblems(problems, io);
-  if (config === undefined) return EXIT.cannotStart;
+  if (config === undefined) {
+    printProblems(problems, io);
+    return EXIT.cannotStart;
+  }
   const { level, format } = config.log;
   const automatic = io.terminal === true ? "text" : "json";
   const log = createLogger({ level, format: format === "auto" ? automatic : format, write: io.out });
+  logProblems(problems, log);
   const metrics = createEngineMetrics();
   const signals = new ProcessEvents(log, metrics);
   try {

@@ -6,7 +6,7 @@ import type { Policy, PolicyMetadata } from "@policy-engine/sdk";
 import { createEngineMetrics, type EngineMetrics } from "../observability/engine-metrics.ts";
 import { createLogger } from "../observability/log.ts";
 import { type BuildInfo, PolicyRegistry, type RegistryEntry } from "../policy/registry.ts";
-import type { LimitsConfig } from "./engine-config.ts";
+import type { EngineConfig, LimitsConfig } from "./engine-config.ts";
 import { FileSource } from "./file-source.ts";
 import { parseEngineConfig } from "./load-engine-config.ts";
 import { RouteParser, type RouteSet } from "./route-source.ts";
@@ -63,6 +63,29 @@ parameters:
   "read-body v1.0.0": "requiresRequestBody: buffered",
   "write-body v1.0.0": "requiresResponseBody: raw",
   "fail-open v1.0.0": "failureMode: open",
+  "sign-in v1.0.0": `
+authentication: true
+parameters:
+  type: object
+  additionalProperties: false
+  properties:
+    realm: { type: string }
+    subjectHeader: { type: string, default: x-user, setsHeader: request }
+    key: { type: string, secret: true }`,
+  "sign-in-open v1.0.0": `
+authentication: true
+failureMode: open
+conditionError: skip
+requiresRequestBody: buffered`,
+  "stamp v1.0.0": `
+supportsRequestPhase: true
+supportsResponsePhase: true
+parameters:
+  type: object
+  additionalProperties: false
+  properties:
+    request: { type: object, setsHeader: request }
+    response: { type: array, items: { type: string }, setsHeader: response }`,
   "choosy v1.0.0": `
 parameters:
   type: object
@@ -138,6 +161,7 @@ export interface StoreKit {
   /** The log, as lines of JSON. */
   readonly lines: string[];
   readonly limits: LimitsConfig;
+  readonly config: EngineConfig;
 }
 
 export function createStore(lab: PolicyLab, limits: Readonly<Record<string, unknown>> = {}): StoreKit {
@@ -148,7 +172,7 @@ export function createStore(lab: PolicyLab, limits: Readonly<Record<string, unkn
   const log = createLogger({ level: "info", format: "json", write: (line) => lines.push(line) });
   const metrics = createEngineMetrics();
   const store = new SnapshotStore({ registry: lab.registry, config, build: BUILD, log, metrics });
-  return { lab, store, metrics, lines, limits: config.limits };
+  return { lab, store, metrics, lines, limits: config.limits, config };
 }
 
 /** A set as it comes from files, by name and text. */

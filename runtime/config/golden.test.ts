@@ -10,10 +10,9 @@ import { mergeRoutes } from "./merge-routes.ts";
 
 const FOLDER = join(import.meta.dir, "../../test/golden/config");
 
-function compare(
-  kind: "engine" | "routes",
-  { name, problems }: { name: string; problems: readonly Problem[] },
-): void {
+type Kind = "engine" | "routes" | "warnings";
+
+function compare(kind: Kind, { name, problems }: { name: string; problems: readonly Problem[] }): void {
   const file = join(FOLDER, kind, name.replace(/\.yaml$/, ".txt"));
   const report = `${problems.map(formatProblem).join("\n")}\n`;
   if (process.env.UPDATE_GOLDEN === "1") writeFileSync(file, report);
@@ -23,7 +22,7 @@ function compare(
   expect(report).not.toContain("a-long-secret");
 }
 
-function cases(kind: "engine" | "routes"): [name: string, text: string][] {
+function cases(kind: Kind): [name: string, text: string][] {
   const names = readdirSync(join(FOLDER, kind)).filter((name) => name.endsWith(".yaml"));
   expect(names.length).toBeGreaterThan(0);
   return names.sort().map((name) => [name, readFileSync(join(FOLDER, kind, name), "utf8")]);
@@ -32,7 +31,12 @@ function cases(kind: "engine" | "routes"): [name: string, text: string][] {
 async function problemsOfRoutes(file: string, text: string): Promise<Problem[]> {
   const { lab, limits } = createStore(await PolicyLab.open());
   const set = await routeSet({ [file]: text }, limits);
-  const { problems } = await mergeRoutes(set, { registry: lab.registry, limits, known: undefined });
+  const { problems } = await mergeRoutes(set, {
+    registry: lab.registry,
+    limits,
+    messageTimeoutMs: 1_000,
+    known: undefined,
+  });
   return [...problems].sort(compareProblems);
 }
 
@@ -45,6 +49,12 @@ describe("reports of problems", () => {
 
   test.each(cases("routes"))("FR-012: routes: %s", async (name, text) => {
     compare("routes", { name, problems: await problemsOfRoutes(name, text) });
+  });
+
+  test.each(cases("warnings"))("warnings: %s", async (name, text) => {
+    const problems = await problemsOfRoutes(name, text);
+    expect(problems.filter(({ severity }) => severity === "error")).toEqual([]);
+    compare("warnings", { name, problems });
   });
 
   test("FR-012: hundreds of errors are one sorted report", async () => {

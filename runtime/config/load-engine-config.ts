@@ -14,11 +14,12 @@ import {
 } from "./engine-config-schema.ts";
 import { DURATION_FORM, parseDuration, parseSize, SIZE_FORM } from "./quantity.ts";
 import { decodeText, explainFault, type ReadText, refusal } from "./read-text.ts";
+import { engineWarnings } from "./warnings-engine.ts";
 
 /** An engine configuration is written by hand: a megabyte is far beyond that. */
 const MAX_BYTES = 1024 * 1024;
 
-/** What was found in a configuration file; without `config` the engine cannot start. */
+/** What was found in a configuration file; without `config` the engine cannot start, with it there are warnings at most. */
 export interface LoadedEngineConfig {
   readonly config?: EngineConfig;
   /** Everything that is wrong, sorted. */
@@ -47,7 +48,7 @@ export function parseEngineConfig(text: string, file: string): LoadedEngineConfi
   }
   const config = build(new Reader(document, problems));
   problems.sort(compareProblems);
-  return problems.length === 0 ? { config, problems } : { problems };
+  return problems.length === 0 ? { config, problems: engineWarnings(config, document) } : { problems };
 }
 
 function readSync(path: string): ReadText {

@@ -6,6 +6,7 @@ import { type PlannedRoute, planPolicies } from "./plan-policies.ts";
 import { checkRouteLimits } from "./route-limits.ts";
 import type { RouteReporter } from "./route-resource.ts";
 import { ROUTES_LIMIT_HINT, type RouteEntry, type RouteSet, type RouteSource } from "./route-source.ts";
+import { routeWarnings } from "./warnings.ts";
 
 /** What a set is checked against. */
 export interface MergeContext {
@@ -15,6 +16,8 @@ export interface MergeContext {
     readonly policiesPerRoute: number;
     readonly bodyBytes: number;
   };
+  /** `extProc.messageTimeout`. */
+  readonly messageTimeoutMs: number;
   /** The routes as they are; undefined before anything was applied. */
   readonly known: ReadonlyMap<string, KnownRoute> | undefined;
 }
@@ -52,7 +55,8 @@ interface Claim {
  * Puts together what the files say and checks all of it. A set is refused when nothing of it can be read, and at
  * start already when one file cannot be: there is no last good configuration to fall back on then.
  */
-export async function mergeRoutes(set: RouteSet, { registry, limits, known }: MergeContext): Promise<Merge> {
+export async function mergeRoutes(set: RouteSet, context: MergeContext): Promise<Merge> {
+  const { limits, messageTimeoutMs, known } = context;
   const problems: Problem[] = [...set.problems, ...set.sources.flatMap((source) => source.problems)];
   const claims = collectClaims(set);
   let refused = isRefused(set, known === undefined);
@@ -64,7 +68,7 @@ export async function mergeRoutes(set: RouteSet, { registry, limits, known }: Me
     return { refused, routes: [], kept: new Set(), problems };
   }
   const lost = new Set(set.sources.filter(({ usable }) => !usable).map(({ name }) => name));
-  const planner = new Planner({ registry, limits, known });
+  const planner = new Planner(context);
   const breather = new Breather();
   const routes: MergedRoute[] = [];
   for (const [route, claimed] of claims) {
@@ -80,6 +84,10 @@ export async function mergeRoutes(set: RouteSet, { registry, limits, known }: Me
     const owner = known?.get(route)?.source;
     if (owner !== undefined && owner !== source.name && lost.has(owner)) {
       found.push(entry.report("/route", heldMessage(route, owner)));
+    }
+    // A route that says what it said before was warned of before.
+    if (found.length === 0 && plan !== undefined && plan !== known?.get(route)?.plan) {
+      problems.push(...routeWarnings(plan, { report: entry.report, messageTimeoutMs }));
     }
     problems.push(...found);
     routes.push({

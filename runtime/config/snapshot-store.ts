@@ -18,7 +18,7 @@ export const MAX_PROBLEMS = 1_000;
 
 export interface SnapshotStoreSettings {
   readonly registry: PolicyRegistry;
-  readonly config: Pick<EngineConfig, "metadata" | "limits">;
+  readonly config: Pick<EngineConfig, "metadata" | "limits" | "extProc">;
   readonly build: BuildInfo;
   readonly log: EngineLogger;
   readonly metrics: EngineMetrics;
@@ -126,7 +126,9 @@ export class SnapshotStore {
     if (this.#closed) throw new Error("Cannot apply a configuration: the engine is stopping");
     const { registry, config, log, metrics } = this.#settings;
     const before = this.#current === undefined ? undefined : this.#records;
-    const merge = await mergeRoutes(set, { registry, limits: config.limits, known: before });
+    const { limits, extProc } = config;
+    const { messageTimeoutMs } = extProc;
+    const merge = await mergeRoutes(set, { registry, limits, messageTimeoutMs, known: before });
     if (merge.refused) return this.#finish({ problems: merge.problems, records: undefined });
     const built = await buildRoutes(merge.routes, this.#buildContext());
     if (this.#closed) {
@@ -167,7 +169,7 @@ export class SnapshotStore {
       result,
       at,
       snapshot: this.#current?.id,
-      problems: [...outcome.problems].sort(compareProblems).slice(0, MAX_PROBLEMS),
+      problems: keptOf(outcome.problems),
       problemCount: outcome.problems.length,
       routes: { ...countStatuses(records.values()), ...difference },
     };
@@ -190,6 +192,14 @@ export class SnapshotStore {
   #sortedRecords(): RouteRecord[] {
     return [...this.#records.values()].sort((a, b) => (a.route < b.route ? -1 : 1));
   }
+}
+
+/** Sorted, and no more than anybody reads: a flood of warnings must not push errors out. */
+function keptOf(problems: readonly Problem[]): Problem[] {
+  const bySeverity = problems.toSorted(
+    (a, b) => Number(a.severity === "warning") - Number(b.severity === "warning") || compareProblems(a, b),
+  );
+  return bySeverity.slice(0, MAX_PROBLEMS).sort(compareProblems);
 }
 
 function compareRecords(

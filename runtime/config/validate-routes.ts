@@ -22,11 +22,20 @@ export interface RoutesReport {
  */
 export async function validateRoutes(
   path: string,
-  { registry, config }: { readonly registry: PolicyRegistry; readonly config: Pick<EngineConfig, "limits"> },
+  {
+    registry,
+    config,
+  }: { readonly registry: PolicyRegistry; readonly config: Pick<EngineConfig, "limits" | "extProc"> },
 ): Promise<RoutesReport> {
   const { limits } = config;
+  const { messageTimeoutMs } = config.extProc;
   const set = await new RouteFiles(path, limits).read();
-  const { problems, routes } = await mergeRoutes(set, { registry, limits, known: undefined });
+  const { problems, routes } = await mergeRoutes(set, {
+    registry,
+    limits,
+    messageTimeoutMs,
+    known: undefined,
+  });
   const sorted = [...problems].sort(compareProblems);
   return { valid: !sorted.some(({ severity }) => severity === "error"), problems: sorted, routes };
 }

@@ -14,6 +14,8 @@ export interface Problem {
   readonly message: string;
   /** What to do about it. */
   readonly hint?: string;
+  /** The name of a warning, which stays the same when its message is worded anew. */
+  readonly code?: string;
 }
 
 /** Orders problems by file, line and column, then by message. */
@@ -23,12 +25,13 @@ export function compareProblems(a: Problem, b: Problem): number {
   );
 }
 
-/** One problem as `file:line:column: error: message (pointer)`, with its hint on a second line. */
+/** One problem as `file:line:column: error: message (pointer) [code]`, with its hint on a second line. */
 export function formatProblem(problem: Problem): string {
-  const { file, line, column, severity, message, pointer, hint } = problem;
+  const { file, line, column, severity, message, pointer, hint, code } = problem;
   const where = pointer === "" ? "" : ` (${pointer})`;
+  const name = code === undefined ? "" : ` [${code}]`;
   const advice = hint === undefined ? "" : `\n  hint: ${hint}`;
-  return `${file}:${line}:${column}: ${severity}: ${message}${where}${advice}`;
+  return `${file}:${line}:${column}: ${severity}: ${message}${where}${name}${advice}`;
 }
 
 function compareText(a: string, b: string): number {

@@ -12,6 +12,8 @@ export interface ProblemOptions {
   readonly at?: "key" | "value" | undefined;
   /** Default `error`. */
   readonly severity?: "error" | "warning" | undefined;
+  /** The name of a warning. Default: none. */
+  readonly code?: string | undefined;
 }
 
 /** A YAML (or JSON) text, read, with the positions of everything in it. */
@@ -50,10 +52,10 @@ export function documentOf(file: string, { value, problems, empty, places }: Yam
     value,
     problems,
     empty,
-    problem(pointer, message, { at, severity = "error", hint } = {}) {
+    problem(pointer, message, { at, severity = "error", hint, code } = {}) {
       const { line, column } = placeOf(places, fromPointer(pointer), at);
       const problem = { severity, file, line, column, pointer, message };
-      return hint === undefined ? problem : { ...problem, hint };
+      return { ...problem, ...(hint !== undefined && { hint }), ...(code !== undefined && { code }) };
     },
   };
 }

@@ -56,6 +56,12 @@ test("every reason of a denial is documented, and no other", async () => {
   expect(namesIn(await tableOf(OPERATIONS, "Denials", "Reason"))).toEqual(reasons);
 });
 
+test("every warning is documented, and no other", async () => {
+  const codes = await unionOf("runtime/config/warning.ts", "WarningCode");
+  expect(codes).toContain("auth-behind-client-header");
+  expect(namesIn(await tableOf(OPERATIONS, "Warnings", "Code"))).toEqual(codes);
+});
+
 test("states, results and outcomes are documented", async () => {
   const text = await textOf(OPERATIONS);
   const named = [
