@@ -51,7 +51,7 @@ export type HeaderEdit =
 export class HeaderTable implements HeadersView {
   #lines: readonly HeaderLine[];
   #held: readonly HeaderLine[];
-  #touched: Set<string> | undefined;
+  #changed: Set<string> | undefined;
 
   constructor(lines: readonly HeaderLine[]) {
     this.#lines = lines;
@@ -79,7 +79,8 @@ export class HeaderTable implements HeadersView {
 
   has(name: string): boolean {
     const key = name.toLowerCase();
-    return this.#lines.some((line) => line.name === key);
+    for (const line of this.#lines) if (line.name === key) return true;
+    return false;
   }
 
   *entries(): IterableIterator<[string, string]> {
@@ -93,34 +94,34 @@ export class HeaderTable implements HeadersView {
 
   /** Takes a header away. The name is lower case. */
   remove(name: string): void {
-    this.#touch(name);
-    this.#lines = this.#lines.filter((line) => line.name !== name);
+    this.#change(name);
+    this.#lines = others(this.#lines, name);
   }
 
   /** Replaces every line of a header. The name is lower case. */
   set(name: string, values: readonly string[]): void {
-    this.#touch(name);
-    const kept = this.#lines.filter((line) => line.name !== name);
+    this.#change(name);
+    const kept = others(this.#lines, name);
     for (const value of values) kept.push(new HeaderLine(name, value));
     this.#lines = kept;
   }
 
   /** Adds lines to a header. The name is lower case. */
   append(name: string, values: readonly string[]): void {
-    this.#touch(name);
+    this.#change(name);
     this.#lines = [...this.#lines, ...values.map((value) => new HeaderLine(name, value))];
   }
 
   /** The difference between what policies left and what Envoy holds, header by header. */
   edits(): HeaderEdit[] {
     const edits: HeaderEdit[] = [];
-    for (const name of this.#touched ?? []) {
-      const held = this.#held.filter((line) => line.name === name);
-      const wanted = this.#lines.filter((line) => line.name === name);
-      if (sameLines(held, wanted)) continue;
+    if (this.#changed === undefined) return edits;
+    for (const name of this.#changed) {
+      const wanted = named(this.#lines, name);
+      if (sameLines(named(this.#held, name), wanted)) continue;
       if (wanted.length === 0) edits.push({ kind: "remove", name });
-      for (const [index, line] of wanted.entries()) {
-        edits.push({ kind: index === 0 ? "overwrite" : "append", name, value: line.bytes });
+      for (let index = 0; index < wanted.length; index++) {
+        edits.push({ kind: index === 0 ? "overwrite" : "append", name, value: wanted[index]!.bytes });
       }
     }
     return edits;
@@ -129,27 +130,38 @@ export class HeaderTable implements HeadersView {
   /** Notes that Envoy has been told of every edit so far. */
   settle(): void {
     this.#held = this.#lines;
-    this.#touched = undefined;
+    this.#changed = undefined;
   }
 
   #named(name: string): HeaderLine[] {
-    const key = name.toLowerCase();
-    return this.#lines.filter((line) => line.name === key);
+    return named(this.#lines, name.toLowerCase());
   }
 
-  #touch(name: string): void {
-    this.#touched ??= new Set();
-    this.#touched.add(name);
+  #change(name: string): void {
+    this.#changed ??= new Set();
+    this.#changed.add(name);
   }
+}
+
+// Loops rather than `filter` and its closures: these run for every header of every request.
+
+function named(lines: readonly HeaderLine[], name: string): HeaderLine[] {
+  const found: HeaderLine[] = [];
+  for (const line of lines) if (line.name === name) found.push(line);
+  return found;
+}
+
+function others(lines: readonly HeaderLine[], name: string): HeaderLine[] {
+  const found: HeaderLine[] = [];
+  for (const line of lines) if (line.name !== name) found.push(line);
+  return found;
 }
 
 function sameLines(a: readonly HeaderLine[], b: readonly HeaderLine[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every((line, index) => line === b[index] || sameBytes(line.bytes, b[index]!.bytes))
-  );
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index++) {
+    const [one, other] = [a[index]!, b[index]!];
+    if (one !== other && Buffer.compare(one.bytes, other.bytes) !== 0) return false;
+  }
+  return true;
 }

@@ -21,7 +21,7 @@ import { createEngineMetrics } from "../../runtime/observability/engine-metrics.
 import { ExchangeLog } from "../../runtime/observability/exchange-log.ts";
 import { createLogger } from "../../runtime/observability/log.ts";
 import type { PolicyDefinition } from "../../runtime/policy/definition.ts";
-import type { IncomingStream } from "../../runtime/transport/transport.ts";
+import type { IncomingStream, StreamAcceptor } from "../../runtime/transport/transport.ts";
 
 /** Headers as pairs; a value may be bytes that are no text. */
 export type HeaderPairs = readonly (readonly [string, string | Uint8Array])[];
@@ -159,8 +159,8 @@ export class KernelDriver {
     this.#ready = ready;
   }
 
-  /** Opens a stream. `route` is the gRPC metadata; null leaves it out. */
-  open(route: string | null = "test"): DrivenStream {
+  /** What the kernel does with each stream. */
+  acceptor(): StreamAcceptor {
     const snapshot: Pick<Snapshot, "lookup" | "retain" | "release"> = {
       lookup: (key) => {
         const state = this.#routes.get(key);
@@ -170,7 +170,7 @@ export class KernelDriver {
       retain: () => void this.retained++,
       release: () => void this.retained--,
     };
-    const accept = createProcessor({
+    return createProcessor({
       store: { current: this.#ready ? (snapshot as Snapshot) : undefined },
       config: this.#config,
       bodies: this.#bodies,
@@ -181,8 +181,12 @@ export class KernelDriver {
       exchanges: new ExchangeLog(SILENT, 0),
       metrics: this.metrics,
     });
+  }
+
+  /** Opens a stream. `route` is the gRPC metadata; null leaves it out. */
+  open(route: string | null = "test"): DrivenStream {
     const stream = new DrivenStream();
-    stream.incoming = accept(
+    stream.incoming = this.acceptor()(
       { get: (name) => (name === "x-route-name" ? (route ?? undefined) : undefined) },
       {
         send: (bytes) => stream.sent(bytes),

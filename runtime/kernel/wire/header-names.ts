@@ -21,15 +21,26 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export function headerName(bytes: Uint8Array, start: number, end: number): string {
   const length = end - start;
   if (length > MAX_KEPT) return decode(bytes, start, end);
-  let hash = length;
-  for (let at = start; at < end; at++) hash = (Math.imul(hash, 31) + bytes[at]!) | 0;
-  const slot = (hash ^ (hash >>> 15)) & (SLOTS - 1);
+  const slot = slotOf(bytes, start, length);
   const found = kept[slot];
   if (found !== undefined && spells(found.bytes, bytes, start, length)) return found.name;
   const name = decode(bytes, start, end);
   // A copy, as the bytes belong to a message. (A Buffer's `slice` would share them.)
   kept[slot] = { bytes: new Uint8Array(bytes.subarray(start, end)), name };
   return name;
+}
+
+/** A few characters tell most names apart; what they do not is told apart by comparing. */
+function slotOf(bytes: Uint8Array, start: number, length: number): number {
+  let hash = length;
+  if (length > 0) {
+    hash = Math.imul(hash, 31) + bytes[start]!;
+    hash = Math.imul(hash, 31) + bytes[start + length - 1]!;
+    hash = Math.imul(hash, 31) + bytes[start + (length >> 1)]!;
+    hash = Math.imul(hash, 31) + bytes[start + (length >> 2)]!;
+    hash = Math.imul(hash, 31) + bytes[start + ((3 * length) >> 2)]!;
+  }
+  return (hash ^ (hash >>> 13)) & (SLOTS - 1);
 }
 
 function spells(name: Uint8Array, bytes: Uint8Array, start: number, length: number): boolean {

@@ -57,16 +57,45 @@ export function readHeaders(reader: WireReader): ReceivedHeaders {
 function readHeaderMap(reader: WireReader, headers: ReceivedHeaders): void {
   const { limit } = reader;
   while (reader.more) {
+    if (headers.lines.length >= MAX_HEADERS) throw new RangeError("Cannot read message: too many headers");
+    if (readUsualHeader(reader, headers)) continue;
     const tag = reader.tag();
     if (tag !== HEADER) {
       reader.skip(tag);
       continue;
     }
-    if (headers.lines.length >= MAX_HEADERS) throw new RangeError("Cannot read message: too many headers");
     reader.limit = reader.end();
     readHeader(reader, headers);
     reader.limit = limit;
   }
+}
+
+/**
+ * Reads a header as Envoy writes it, key and raw value with lengths below 128, in a fraction of the time. If it
+ * looks otherwise nothing has happened.
+ */
+function readUsualHeader(reader: WireReader, headers: ReceivedHeaders): boolean {
+  const { bytes, pos, limit } = reader;
+  const keyLength = bytes[pos + 3]!;
+  const keyStart = pos + 4;
+  const valueStart = keyStart + keyLength + 2;
+  if (valueStart > limit || keyLength > 0x7f) return false;
+  const valueLength = bytes[valueStart - 1]!;
+  const end = valueStart + valueLength;
+  const usual =
+    bytes[pos] === HEADER &&
+    bytes[pos + 1] === end - pos - 2 &&
+    bytes[pos + 2] === KEY &&
+    bytes[valueStart - 2] === RAW_VALUE &&
+    end - pos - 2 <= 0x7f &&
+    end <= limit;
+  if (!usual) return false;
+  reader.pos = end;
+  const name = headerName(bytes, keyStart, valueStart - 2);
+  if (keyLength > 0 && bytes[keyStart] === COLON)
+    setPseudo(headers, name, latin1Slice.call(bytes, valueStart, end));
+  else headers.lines.push(new HeaderLine(name, bytes, valueStart, end));
+  return true;
 }
 
 function readHeader(reader: WireReader, headers: ReceivedHeaders): void {
@@ -100,15 +129,11 @@ function readHeader(reader: WireReader, headers: ReceivedHeaders): void {
   }
   const name = headerName(bytes, keyStart, keyEnd);
   if (bytes[keyStart] === COLON && keyStart !== keyEnd) {
-    setPseudo(headers, name, latin1(bytes, rawStart, rawEnd));
+    setPseudo(headers, name, latin1Slice.call(bytes, rawStart, rawEnd));
   } else headers.lines.push(new HeaderLine(name, bytes, rawStart, rawEnd));
 }
 
 const latin1Slice = Buffer.prototype.latin1Slice as (this: Uint8Array, start: number, end: number) => string;
-
-function latin1(bytes: Uint8Array, start: number, end: number): string {
-  return latin1Slice.call(bytes, start, end);
-}
 
 function setPseudo(headers: ReceivedHeaders, name: string, value: string): void {
   if (name === ":method") headers.method = value;
