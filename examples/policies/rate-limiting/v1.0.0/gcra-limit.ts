@@ -27,9 +27,12 @@ export class GcraLimit implements Limit {
   look(now: number, hash: number, cost: number): boolean {
     this.#place = this.#table.find(hash, now);
     this.#now = now;
-    const full = this.#table.get(this.#place);
-    // A limit that was larger before a change may have left a time further away.
-    this.#full = Math.min(Math.max(full, now), now + this.windowTicks);
+    this.#full = Math.max(this.#table.get(this.#place), now);
+    if (this.#full > now + this.windowTicks) {
+      // A slower limit before a change of parameters left it. It is over when all of this one is back.
+      this.#full = now + this.windowTicks;
+      this.#table.set(this.#place, this.#full);
+    }
     this.#fullAfter = this.#full + cost * this.#interval;
     return this.#fullAfter - now <= this.windowTicks;
   }

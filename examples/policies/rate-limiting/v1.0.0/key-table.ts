@@ -9,7 +9,7 @@ const TWO_32 = 2 ** 32;
 
 /**
  * One number for each key, by the key's hash, in bounded memory. A number that is not above `floor` is worth nothing
- * any more, and its place is free; numbers and the floor only grow.
+ * any more, and its place is free; the floor only grows.
  *
  * Nothing that is worth something is ever thrown out: where a key finds no place and the table is as large as it may
  * be, it shares the number of another key. So nobody gets a counter back by flooding the table with keys.

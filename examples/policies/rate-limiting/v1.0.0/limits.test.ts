@@ -123,6 +123,51 @@ describe("GcraLimit", () => {
   });
 });
 
+describe("a table that is handed on", () => {
+  const hashed = hash.of("a");
+  const take = (limit: Limit, now: number, times: number): number => {
+    let passed = 0;
+    for (let index = 0; index < times; index++) {
+      if (!limit.look(now, hashed, 1)) continue;
+      limit.take();
+      passed++;
+    }
+    return passed;
+  };
+  const table = () => new KeyTable(1000);
+
+  test("GcraLimit: what was half used stays half used", () => {
+    const shared = table();
+    const before = new GcraLimit({ requests: 10, perTicks: second, burst: 10 }, shared);
+    expect(take(before, second, 5)).toBe(5);
+    expect(take(new GcraLimit({ requests: 4, perTicks: second, burst: 4 }, shared), second, 9)).toBe(2);
+    expect(take(before, second, 9)).toBe(0);
+  });
+
+  test("GcraLimit: a slower limit before holds nobody up longer than the new one does", () => {
+    const shared = table();
+    const before = new GcraLimit({ requests: 1, perTicks: 3600 * second, burst: 1 }, shared);
+    expect(take(before, second, 2)).toBe(1);
+    const after = new GcraLimit({ requests: 10, perTicks: second, burst: 10 }, shared);
+    expect(take(after, second, 20)).toBe(0);
+    expect(after.ticksUntil(1)).toBe(second / 10);
+    expect(take(after, second + second / 10, 20)).toBe(1);
+    expect(take(after, 3 * second, 20)).toBe(10);
+  });
+
+  test("FixedWindowLimit: the count stays", () => {
+    const shared = table();
+    expect(take(new FixedWindowLimit({ requests: 5, perTicks: second, burst: 1 }, shared), second, 9)).toBe(
+      5,
+    );
+    const raised = new FixedWindowLimit({ requests: 8, perTicks: second, burst: 1 }, shared);
+    expect(take(raised, second, 9)).toBe(3);
+    const lowered = new FixedWindowLimit({ requests: 2, perTicks: second, burst: 1 }, shared);
+    expect(take(lowered, second, 9)).toBe(0);
+    expect(lowered.remaining()).toBe(0);
+  });
+});
+
 describe("FixedWindowLimit", () => {
   test("lets never more through in a window, and refuses only what would be more", () => {
     fc.assert(
