@@ -8,8 +8,6 @@ const MIN_INT = -(2n ** 63n);
 const MAX_INT = 2n ** 63n - 1n;
 const NANOSECONDS = 1_000_000_000n;
 
-/** 10,000 years, as protocol buffers have it. */
-const MAX_DURATION_SECONDS = 315_576_000_000n;
 const FIRST_TIME = Date.parse("0001-01-01T00:00:00Z");
 const LAST_TIME = Date.parse("9999-12-31T23:59:59.999Z");
 
@@ -51,11 +49,10 @@ export function toUint(value: bigint): UnsignedInt {
   return new UnsignedInt(value);
 }
 
-/** A duration of so many nanoseconds. */
+/** A duration of so many nanoseconds, at most 292 years: they fit an int. */
 export function toDuration(nanoseconds: bigint): Duration {
-  const seconds = nanoseconds / NANOSECONDS;
-  if (seconds > MAX_DURATION_SECONDS || seconds < -MAX_DURATION_SECONDS) throw new Fault("out_of_range");
-  return new Duration(seconds, Number(nanoseconds % NANOSECONDS));
+  if (nanoseconds < MIN_INT || nanoseconds > MAX_INT) throw new Fault("out_of_range");
+  return new Duration(nanoseconds / NANOSECONDS, Number(nanoseconds % NANOSECONDS));
 }
 
 /** A timestamp of so many milliseconds since 1970. */

@@ -4,7 +4,7 @@ const TIMESTAMP = "google.protobuf.Timestamp";
 const DURATION = "google.protobuf.Duration";
 
 /** Names before a dot that are no values: `sets.contains(a, b)`. */
-export const NAMESPACES = { sets: "Sets", base64: "Base64", math: "Math" } as const;
+export const NAMESPACES = { sets: "Sets", base64: "Base64" } as const;
 
 export const DECLARATIONS: readonly string[] = [
   "int(uint): int",
@@ -21,8 +21,6 @@ export const DECLARATIONS: readonly string[] = [
   "Sets.intersects(list, list): bool",
   "Base64.encode(bytes): string",
   "Base64.decode(string): bytes",
-  "Math.greatest(dyn, dyn): dyn",
-  "Math.least(dyn, dyn): dyn",
 ];
 
 export const OPERATORS: readonly string[] = ["<", "<=", ">", ">="].map((sign) => `bytes ${sign} bytes`);

@@ -8,7 +8,7 @@ import type { Meter } from "./meter.ts";
 import type { Pattern, PatternCache } from "./pattern.ts";
 import * as texts from "./text-functions.ts";
 import { TIME_PART_NAMES, timePart, toDurationFromText } from "./time-functions.ts";
-import { contains, isDictionary, isList, order, sizeOf, typeOf } from "./values.ts";
+import { contains, isDictionary, isList, sizeOf, typeOf } from "./values.ts";
 
 /** What belongs to one expression. */
 export interface Tools {
@@ -41,7 +41,7 @@ const METHODS: Readonly<Record<string, Implementation>> = {
   matches: (tools, value, source) => matches(tools, texts.text(value), patternOf(tools, texts.text(source))),
   lowerAscii: (_, value) => texts.lowerAscii(value),
   upperAscii: (_, value) => texts.upperAscii(value),
-  trim: (_, value) => texts.text(value).trim(),
+  trim: (_, value) => texts.trim(value),
   indexOf: (_, value, wanted, from) => texts.indexOf(value, wanted, from),
   lastIndexOf: (_, value, wanted, from) => texts.lastIndexOf(value, wanted, from),
   substring: (_, value, from, to) => texts.substring(value, from, to),
@@ -68,8 +68,6 @@ const NAMESPACED: Readonly<Record<string, Implementation>> = {
   "sets.intersects": ({ meter }, left, right) => items(left).some((item) => contains(right, item, meter)),
   "base64.encode": (_, value) => base64Encode(value),
   "base64.decode": (_, value) => base64Decode(value),
-  "math.greatest": ({ meter }, left, right) => (ordered(left, right, meter) < 0 ? right : left),
-  "math.least": ({ meter }, left, right) => (ordered(left, right, meter) > 0 ? right : left),
 };
 
 /** What does a call; undefined where nothing does. The name of a namespace stands before that of its function. */
@@ -107,10 +105,4 @@ function items(value: unknown): unknown[] {
 
 function hasEvery(all: unknown, some: unknown, meter: Meter): boolean {
   return items(some).every((item) => contains(all, item, meter));
-}
-
-/** Neither is greater where one is not a number. */
-function ordered(left: unknown, right: unknown, meter: Meter): number {
-  if (typeof left === "string" || typeof left === "boolean") throw new Fault("no_such_overload");
-  return order(left, right, meter) ?? 0;
 }

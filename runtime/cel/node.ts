@@ -6,6 +6,10 @@ export interface CelNode {
   args: unknown;
   /** Where an error about the node points to. */
   readonly pos: number;
+  /** The whole source, and the part of it that is the node. */
+  readonly input: string;
+  readonly start: number;
+  readonly end: number;
   readonly meta: { readonly alternate?: CelNode; readonly macro?: unknown };
   /** Absent before the check, and where `has` looks instead. */
   readonly checkedType?: { readonly name: string };

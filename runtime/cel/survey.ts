@@ -1,4 +1,4 @@
-import { functionNames, valueNames } from "./environment.ts";
+import { environment, functionNames, valueNames } from "./environment.ts";
 import { canonicalField, fieldsOf, VARIABLES } from "./fields.ts";
 import { MAX_MACRO_NESTING } from "./limits.ts";
 import { didYouMean } from "./nearest-name.ts";
@@ -51,8 +51,16 @@ export class Survey {
     if (bindsVariable(node)) return this.#visitMacro(node, scope);
     const called = calledName(node);
     if (called !== undefined) this.#visitCall(node, called);
+    if (node.args instanceof Uint8Array) this.#visitBytes(node);
     for (const child of childrenOf(node)) this.#visit(child, scope);
     return undefined;
+  }
+
+  /** cel-js takes the first byte of each such character, where CEL takes all of them. */
+  #visitBytes(node: CelNode): void {
+    if (!/[^\0-\x7f]/.test(node.input.slice(node.start, node.end))) return;
+    const needed = 'an escape such as "\\xff" or bytes("…") is needed';
+    this.#find(node, "a literal of bytes has a character beyond ASCII", needed);
   }
 
   #visitName(node: CelNode, scope: Scope, use: "whole" | "field"): string | undefined {
@@ -107,6 +115,7 @@ export class Survey {
   #visitMacro(node: CelNode, scope: Scope): undefined {
     const [name, receiver, [variable, ...rest]] = node.args as [string, CelNode, [CelNode, ...CelNode[]]];
     this.#visit(receiver, scope);
+    if (isEmptyLiteral(receiver)) mendRange(node);
     const bound = variable.args as string;
     if (valueNames.has(bound)) {
       this.#find(variable, `${quote(bound)} is a variable already`, "another name is needed");
@@ -144,6 +153,16 @@ export class Survey {
   #find(node: CelNode, message: string, needed: string): void {
     this.findings.push({ at: node.pos, message, needed });
   }
+}
+
+function isEmptyLiteral({ op, args }: CelNode): boolean {
+  return (op === "list" || op === "map") && Array.isArray(args) && args.length === 0;
+}
+
+/** Nothing is known of the items of `[]`, but the checker of cel-js takes their type for one, and finds it wrong. */
+function mendRange(node: CelNode): void {
+  const loop = node.meta.alternate?.args as { iterable?: unknown } | undefined;
+  if (loop?.iterable !== undefined) loop.iterable = environment.parse("dyn([])").ast;
 }
 
 function quote(name: string): string {

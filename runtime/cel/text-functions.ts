@@ -4,6 +4,7 @@ import { MAX_MADE_TEXT, MAX_SPLIT_TEXT } from "./limits.ts";
 import type { Meter } from "./meter.ts";
 import { isList, sizeOf } from "./values.ts";
 
+const WHITE_SPACE = /\p{White_Space}/u;
 const SURROGATE = /[\ud800-\udfff]/;
 
 export function text(value: unknown): string {
@@ -33,6 +34,16 @@ export function lowerAscii(value: unknown): string {
 
 export function upperAscii(value: unknown): string {
   return text(value).replace(/[a-z]+/g, (run) => run.toUpperCase());
+}
+
+/** Without white space of Unicode at both ends; regular expressions would go over inner white space again and again. */
+export function trim(value: unknown): string {
+  const whole = text(value);
+  let start = 0;
+  let end = whole.length;
+  while (start < end && WHITE_SPACE.test(whole.charAt(start))) start++;
+  while (end > start && WHITE_SPACE.test(whole.charAt(end - 1))) end--;
+  return whole.slice(start, end);
 }
 
 export function indexOf(value: unknown, wanted: unknown, from: unknown = 0n): bigint {

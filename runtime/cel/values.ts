@@ -133,8 +133,7 @@ export function equals(left: unknown, right: unknown, meter: Meter): boolean {
       return true;
     }
     const number = numberOf(left);
-    // biome-ignore lint/suspicious/noDoubleEquals: that is how an int and a double compare exactly.
-    if (number !== undefined) return number == numberOf(right);
+    if (number !== undefined) return sameNumber(number, numberOf(right));
     if (typeof right === "object" && right !== null) kindOf(right);
     else if (left === undefined || typeof left === "function") kindOf(left);
     return false;
@@ -145,10 +144,7 @@ export function equals(left: unknown, right: unknown, meter: Meter): boolean {
     meter.read(left);
     return right instanceof Uint8Array && Buffer.compare(left, right) === 0;
   }
-  if (left instanceof UnsignedInt) {
-    // biome-ignore lint/suspicious/noDoubleEquals: as above.
-    return left.value == numberOf(right);
-  }
+  if (left instanceof UnsignedInt) return sameNumber(left.value, numberOf(right));
   if (left instanceof Date) return right instanceof Date && left.getTime() === right.getTime();
   if (left instanceof Duration)
     return right instanceof Duration && nanosecondsOf(left) === nanosecondsOf(right);
@@ -191,12 +187,7 @@ export function order(left: unknown, right: unknown, meter: Meter): number | und
   if (typeof left === "string" && typeof right === "string") return orderTexts(left, right);
   const number = numberOf(left);
   const other = numberOf(right);
-  if (number !== undefined && other !== undefined) {
-    if (number < other) return -1;
-    if (number > other) return 1;
-    // biome-ignore lint/suspicious/noDoubleEquals: as above; neither holds for what is not a number.
-    return number == other ? 0 : undefined;
-  }
+  if (number !== undefined && other !== undefined) return orderNumbers(number, other);
   if (typeof left === "boolean" && typeof right === "boolean") return Number(left) - Number(right);
   if (left instanceof Uint8Array && right instanceof Uint8Array) return Buffer.compare(left, right);
   if (left instanceof Date && right instanceof Date) return left.getTime() - right.getTime();
@@ -205,6 +196,21 @@ export function order(left: unknown, right: unknown, meter: Meter): number | und
     return difference < 0n ? -1 : Number(difference > 0n);
   }
   throw new Fault("no_such_overload");
+}
+
+/** An int and a double are compared as doubles. */
+function sameNumber(left: number | bigint, right: number | bigint | undefined): boolean {
+  return typeof left === typeof right
+    ? left === right
+    : right !== undefined && Number(left) === Number(right);
+}
+
+function orderNumbers(left: number | bigint, right: number | bigint): number | undefined {
+  const alike = typeof left === typeof right;
+  const [a, b] = alike ? [left, right] : [Number(left), Number(right)];
+  if (a < b) return -1;
+  if (a > b) return 1;
+  return a === b ? 0 : undefined;
 }
 
 /** By code points: those of surrogate pairs are above all others. */
