@@ -4,10 +4,11 @@ import { loadEngineConfig } from "../config/load-engine-config.ts";
 import { logProblems } from "../config/report-log.ts";
 import { type Engine, startEngine } from "../engine.ts";
 import { StartError } from "../listen-error.ts";
-import { createEngineMetrics, type EngineMetrics } from "../observability/engine-metrics.ts";
+import { createEngineMetrics } from "../observability/engine-metrics.ts";
 import { createLogger, type EngineLogger } from "../observability/log.ts";
 import { type CliContext, type CliIo, EXIT, type Finish } from "./cli-context.ts";
 import { printProblems } from "./print-problems.ts";
+import { StrayErrors } from "./stray-errors.ts";
 
 /** What a shell expects of a program that a signal ended. */
 const SIGNAL_EXIT = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -39,7 +40,7 @@ async function serve(path: string, { policies, build, io }: CliContext): Promise
   const log = createLogger({ level, format: format === "auto" ? automatic : format, write: io.out });
   logProblems(problems, log);
   const metrics = createEngineMetrics();
-  const signals = new ProcessEvents(log, metrics);
+  const signals = new ProcessEvents(log, new StrayErrors(policies, { log, metrics }));
   try {
     const engine = await startEngine(config, { policies, build, log, metrics, signal: signals.ending });
     signals.onReload(engine);
@@ -81,7 +82,7 @@ class ProcessEvents {
   readonly #ending = new AbortController();
   readonly #forget: (() => void)[] = [];
 
-  constructor(log: EngineLogger, metrics: EngineMetrics) {
+  constructor(log: EngineLogger, strays: StrayErrors) {
     const first = Promise.withResolvers<void>();
     const second = Promise.withResolvers<number>();
     this.first = first.promise;
@@ -98,14 +99,8 @@ class ProcessEvents {
         first.resolve();
       });
     }
-    this.#on("uncaughtException", (error) => {
-      metrics.strayErrors("exception").inc();
-      log.error("Exception that nothing caught", { error });
-    });
-    this.#on("unhandledRejection", (error) => {
-      metrics.strayErrors("rejection").inc();
-      log.error("Rejection that nothing waited for", { error });
-    });
+    this.#on("uncaughtException", (error) => strays.note("exception", error));
+    this.#on("unhandledRejection", (error) => strays.note("rejection", error));
     // The default would end the process; before there is an engine there is nothing to read again.
     this.#on("SIGHUP", () => this.#reload?.());
   }
