@@ -28,6 +28,10 @@ export class RecordingLogger implements EngineLogger {
 
   flush(): void {}
 
+  hide(): () => void {
+    return () => {};
+  }
+
   child(bound: LogFields): EngineLogger {
     return new RecordingLogger(this.lines, { ...this.#bound, ...bound });
   }

@@ -1,11 +1,11 @@
 import { type Condition, compileCondition } from "../cel/compile-condition.ts";
 import type { StepSettings } from "../chain/compile.ts";
 import type { Problem } from "../document/problem.ts";
+import { scrubber } from "../observability/scrub.ts";
 import type { PolicyDefinition } from "../policy/definition.ts";
 import type { SecretReader } from "../policy/parameters.ts";
 import { reasonOf } from "../policy/reason.ts";
 import type { PolicyRegistry, RegisteredPolicy } from "../policy/registry.ts";
-import { scrubber } from "../policy/scrub.ts";
 import { formatDuration, parseDuration } from "./quantity.ts";
 import type { PolicyReference, RouteReporter, RouteResource } from "./route-resource.ts";
 

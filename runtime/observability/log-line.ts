@@ -1,5 +1,6 @@
 import type { LogFields, LogLevel } from "@policy-engine/sdk";
 import { toLoggable } from "./loggable.ts";
+import type { Scrub } from "./scrub.ts";
 
 /** A line before it is written. */
 export interface LogRecord {
@@ -8,6 +9,8 @@ export interface LogRecord {
   readonly message: string;
   /** Facts to merge, later ones win. */
   readonly facts: readonly LogFields[];
+  /** Takes out what must not be in a line with an `error`, which can quote anything. Default: nothing. */
+  readonly scrub?: Scrub;
 }
 
 /** A message is one thought: whatever is longer was put together from input. */
@@ -19,13 +22,13 @@ const DEFAULT_COMPONENT = "engine";
 
 /** One JSON object and a line feed, always with the same six fields. */
 export function formatJsonLine(record: LogRecord): string {
-  const { component, requestId, metadata } = merge(record.facts);
+  const { component, requestId, message, metadata } = merge(record);
   const line = {
     timestamp: record.timestamp.toISOString(),
     level: record.level,
     component,
     request_id: requestId,
-    message: cut(String(record.message), MAX_MESSAGE),
+    message,
     metadata,
   };
   return `${JSON.stringify(line)}\n`;
@@ -33,12 +36,12 @@ export function formatJsonLine(record: LogRecord): string {
 
 /** Time, level, component, message, then `key=value` pairs. */
 export function formatTextLine(record: LogRecord): string {
-  const { component, requestId, metadata } = merge(record.facts);
+  const { component, requestId, message, metadata } = merge(record);
   const words = [
     record.timestamp.toISOString(),
     record.level.toUpperCase().padEnd(5),
     `[${visible(component)}]`,
-    visible(cut(String(record.message), MAX_MESSAGE)),
+    visible(message),
   ];
   if (requestId !== "") words.push(`request_id=${textValue(requestId)}`);
   for (const [key, value] of Object.entries(metadata)) words.push(`${visible(key)}=${textValue(value)}`);
@@ -48,15 +51,18 @@ export function formatTextLine(record: LogRecord): string {
 interface Merged {
   readonly component: string;
   readonly requestId: string;
+  readonly message: string;
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 
-function merge(facts: readonly LogFields[]): Merged {
+function merge({ facts, message, scrub }: LogRecord): Merged {
   const { component, request_id: requestId, ...rest } = mergeFacts(facts);
+  const clean = rest.error === undefined ? undefined : scrub;
   return {
     component: typeof component === "string" ? cut(component, MAX_ID) : DEFAULT_COMPONENT,
     requestId: typeof requestId === "string" ? cut(requestId, MAX_ID) : "",
-    metadata: toLoggable(rest),
+    message: cut(clean === undefined ? String(message) : clean(String(message)), MAX_MESSAGE),
+    metadata: toLoggable(rest, clean),
   };
 }
 

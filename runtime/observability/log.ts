@@ -1,6 +1,7 @@
 import type { LogFields, Logger, LogLevel } from "@policy-engine/sdk";
 import { formatJsonLine, formatTextLine, type LogRecord } from "./log-line.ts";
 import { type LineKind, RepeatedLines } from "./repeated-lines.ts";
+import { SecretsInUse } from "./secrets-in-use.ts";
 
 /** A logger that can make others whose lines carry more facts. */
 export interface EngineLogger extends Logger {
@@ -16,6 +17,11 @@ export interface EngineLogger extends Logger {
    * engine's own words, as it is kept.
    */
   repeated(level: LogLevel, message: string, fields?: LogFields): void;
+  /**
+   * Keeps these texts out of lines with an `error`, whoever writes them, until the function that is returned is
+   * called and for some time after.
+   */
+  hide(secrets: readonly string[]): () => void;
   /** Tells now how many lines were left out, for the end of the process. */
   flush(): void;
 }
@@ -46,26 +52,28 @@ interface Sink {
   rank: number;
   readonly settings: LoggerSettings;
   readonly repeated: RepeatedLines;
+  readonly secrets: SecretsInUse;
 }
 
 /** Makes the logger that all others of a process come from. */
 export function createLogger(settings: LoggerSettings): EngineLogger {
+  const secrets = new SecretsInUse();
   const repeated = new RepeatedLines(({ level, message, ...facts }, suppressed) => {
     // Whatever the level is by now: they were left out when it let them pass.
     write(settings, level, { message: LEFT_OUT, facts: [{ ...facts, suppressed, line: message }] });
   });
   const { level } = settings;
-  return new LineLogger({ level, rank: RANK[level], settings, repeated }, undefined, undefined);
+  return new LineLogger({ level, rank: RANK[level], settings, repeated, secrets }, undefined, undefined);
 }
 
 function write(
   settings: LoggerSettings,
   level: LogLevel,
-  { message, facts }: Pick<LogRecord, "message" | "facts">,
+  line: Pick<LogRecord, "message" | "facts" | "scrub">,
 ): void {
   try {
     const timestamp = settings.now?.() ?? new Date();
-    const record: LogRecord = { timestamp, level, message, facts };
+    const record: LogRecord = { timestamp, level, ...line };
     settings.write(settings.format === "json" ? formatJsonLine(record) : formatTextLine(record));
   } catch {
     // A line that cannot be written has nowhere to be reported.
@@ -108,6 +116,10 @@ class LineLogger implements EngineLogger {
       this.#write(level, message, fields);
   }
 
+  hide(secrets: readonly string[]): () => void {
+    return this.#sink.secrets.hold(secrets);
+  }
+
   flush(): void {
     this.#sink.repeated.flush();
   }
@@ -129,7 +141,8 @@ class LineLogger implements EngineLogger {
   }
 
   #write(level: LogLevel, message: string, fields: LogFields | undefined): void {
-    write(this.#sink.settings, level, { message, facts: this.#facts(fields) });
+    const { settings, secrets } = this.#sink;
+    write(settings, level, { message, facts: this.#facts(fields), scrub: secrets.scrub });
   }
 
   /** The facts of the line, the outermost logger's first. */

@@ -1,11 +1,11 @@
 import type { Expression, Policy, PolicyMetadata } from "@policy-engine/sdk";
 import { compileExpression } from "../cel/compile-expression.ts";
 import type { EngineLogger } from "../observability/log.ts";
+import { type Scrub, scrubber } from "../observability/scrub.ts";
 import type { PolicyDefinition } from "./definition.ts";
 import type { PolicyInstance } from "./instance.ts";
 import { reasonOf } from "./reason.ts";
 import type { BuildInfo, PolicyModule, RegisteredPolicy } from "./registry.ts";
-import { type Scrub, scrubber } from "./scrub.ts";
 import { SecretFreeLog } from "./secret-free-log.ts";
 import { within } from "./within.ts";
 
@@ -43,11 +43,13 @@ export async function createInstance(
   });
   const secrets = parameters.secretsIn(params);
   const scrub = scrubber(secrets);
+  // Also from lines that are not of this instance: what its code leaves behind may fail later.
+  const retire = options.log.hide(secrets);
   const log = secrets.length === 0 ? ownLog : new SecretFreeLog(ownLog, scrub);
   const life = new AbortController();
   const abandon = (state: string, made?: unknown): Error => {
     life.abort();
-    void closePolicy(made, { log, scrub });
+    void closePolicy(made, { log, scrub }).then(retire);
     return new Error(`Cannot create ${subject}: ${state}`);
   };
 
@@ -85,6 +87,7 @@ export async function createInstance(
       closing ??= (async () => {
         life.abort();
         await closePolicy(policy, { log, scrub });
+        retire();
       })();
       return closing;
     },

@@ -1,6 +1,7 @@
 import { toPointer } from "../document/pointer.ts";
 import { compileSchema, type SchemaIssue } from "../document/schema.ts";
 import { isRecord, SchemaNodes, setOwn } from "../document/schema-nodes.ts";
+import { REDACTED } from "../observability/scrub.ts";
 import type { JsonSchema } from "./definition.ts";
 import type { SecretReader, SecretReference } from "./secret-reader.ts";
 
@@ -14,9 +15,6 @@ export {
 export type CheckedParameters =
   | { readonly params: unknown; readonly issues: readonly [] }
   | { readonly params: undefined; readonly issues: readonly SchemaIssue[] };
-
-/** What stands in the place of a secret for people to read. */
-export const REDACTED = "[redacted]";
 
 /** The parameters of one policy version. */
 export interface Parameters {

@@ -1,4 +1,4 @@
-import type { Scrub } from "./scrub.ts";
+import type { Scrub } from "../observability/scrub.ts";
 
 /** Longest reason that is passed on; a message can hold a whole document. */
 const MAX_REASON = 1000;

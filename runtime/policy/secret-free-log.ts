@@ -1,7 +1,7 @@
 import type { LogFields, LogLevel } from "@policy-engine/sdk";
 import type { EngineLogger } from "../observability/log.ts";
 import { toLoggable } from "../observability/loggable.ts";
-import type { Scrub } from "./scrub.ts";
+import type { Scrub } from "../observability/scrub.ts";
 
 /**
  * The log of an instance with secret parameters. What a policy writes, and what its hooks throw (the errors of
@@ -35,6 +35,10 @@ export class SecretFreeLog implements EngineLogger {
   repeated(level: LogLevel, message: string, fields?: LogFields): void {
     if (!this.#log.enabled(level)) return;
     this.#log.repeated(level, this.#scrub(String(message)), fields && toLoggable(fields, this.#scrub));
+  }
+
+  hide(secrets: readonly string[]): () => void {
+    return this.#log.hide(secrets);
   }
 
   flush(): void {

@@ -82,6 +82,7 @@ const INTERNAL = [
   "kernel/wire/MAX_NUMBER",
   "kernel/wire/MAX_VARINT",
   "observability/MAX_ID",
+  "observability/MAX_RETIRED",
 ];
 
 /** Rows of the builder's limits; the compiler keeps the list whole. */

@@ -1,7 +1,8 @@
-import { REDACTED } from "./parameters.ts";
+/** What stands in the place of a secret for people to read. */
+export const REDACTED = "[redacted]";
 
 /** Secrets shorter than this are likely to stand in any text, where replacing them would show them. */
-const MIN_REPLACED = 4;
+export const MIN_REPLACED = 4;
 
 /** Takes the secrets it knows out of a text. */
 export type Scrub = (text: string) => string;
