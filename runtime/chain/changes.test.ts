@@ -413,6 +413,18 @@ test("edge: what the policy changes in its result afterwards changes nothing", (
   expect(editsOf(message)).toEqual(["x-n=1"]);
 });
 
+test("edge: a list that reads in another way the second time is applied as it was checked", () => {
+  const shifty = (values: readonly string[]) => {
+    let reads = 0;
+    return new Proxy(["?"], { get: (list, key) => (key === "0" ? values[reads++] : Reflect.get(list, key)) });
+  };
+  const changes = {
+    setHeaders: { "x-n": shifty(["fine", "a\r\nx-m: b"]) },
+    removeHeaders: shifty(["x-a", ":path"]),
+  };
+  expect(applied(changes)).toEqual(["-x-a", "x-n=fine"]);
+});
+
 test("edge: a getter that throws fails the result as a whole", () => {
   const error = new Error("getter");
   const changes = {

@@ -122,15 +122,18 @@ export function applyResponseChanges(
   return whole;
 }
 
+/** A copy of a list: what is applied has to be what was checked. */
 function headerValues(name: string, value: unknown): readonly string[] {
-  const values: readonly unknown[] = Array.isArray(value) ? value : [value];
-  for (const item of values) {
-    if (typeof item !== "string") throw wrong(`header "${name}"`, item, "text or a list of texts");
-    if (FORBIDDEN_IN_VALUE.test(item)) {
-      throw new TypeError(`Cannot set header "${name}": its value has a control character`);
-    }
+  if (!Array.isArray(value)) return [headerValue(name, value)];
+  return Array.from(value, (item: unknown) => headerValue(name, item));
+}
+
+function headerValue(name: string, value: unknown): string {
+  if (typeof value !== "string") throw wrong(`header "${name}"`, value, "text or a list of texts");
+  if (FORBIDDEN_IN_VALUE.test(value)) {
+    throw new TypeError(`Cannot set header "${name}": its value has a control character`);
   }
-  return values as readonly string[];
+  return value;
 }
 
 interface HeaderEdits {
@@ -153,7 +156,7 @@ function checkHeaders(changes: HeaderChanges): HeaderEdits | undefined {
   if (removeHeaders !== undefined && !Array.isArray(removeHeaders)) {
     throw wrong("removeHeaders", removeHeaders, "a list of names");
   }
-  const remove = (removeHeaders ?? []).map((name: unknown) => {
+  const remove = Array.from(removeHeaders ?? [], (name: unknown) => {
     if (typeof name !== "string") throw wrong("removeHeaders", name, "a list of names");
     return checkName(name);
   });
