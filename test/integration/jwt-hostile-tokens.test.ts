@@ -5,10 +5,14 @@ import { type TestChain, testPolicy } from "@policy-engine/testing";
 import fc from "fast-check";
 import { CompactEncrypt, exportSPKI, generateKeyPair, importJWK, SignJWT } from "jose";
 import * as v1 from "../../examples/policies/jwt-validation/v1.0.0/policy.ts";
+import * as v2 from "../../examples/policies/jwt-validation/v2.0.0/policy.ts";
 import { base64url, inSeconds, TestIssuer } from "../helpers/tokens.ts";
 
 /** Both versions, as whoever moves from one to the other must not lose any of this. */
-const VERSIONS = [["v1.0.0", v1]] as const;
+const VERSIONS = [
+  ["v1.0.0", v1],
+  ["v2.0.0", v2],
+] as const;
 const FOLDER = resolve(import.meta.dir, "../../examples/policies/jwt-validation");
 const ISSUER = "https://issuer.example/";
 

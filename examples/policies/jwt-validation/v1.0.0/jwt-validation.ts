@@ -1,24 +1,22 @@
-import type { ImmediateResponse, Logger, Policy, RequestContext, RequestResult } from "@policy-engine/sdk";
+import type {
+  ImmediateResponse,
+  Policy,
+  PolicyMetadata,
+  RequestContext,
+  RequestResult,
+} from "@policy-engine/sdk";
 import { milliseconds } from "./duration.ts";
 import { type Identity, identify } from "./identity.ts";
-import { JwksPoller } from "./jwks-poller.ts";
-import { FixedKeys, type KeySource } from "./key-source.ts";
+import { type OpenIssuers, openIssuers } from "./open-issuers.ts";
 import type { Params } from "./params.gen.ts";
 import { makeAnswers, type Refusal } from "./refusal.ts";
 import { TokenCache } from "./token-cache.ts";
-import { type TokenIssuer, TokenVerifier } from "./token-verifier.ts";
+import { TokenVerifier } from "./token-verifier.ts";
 
 /** `Bearer` in any case (RFC 9110 section 11.1), then blanks, then the token. */
 const BEARER = /^bearer +/i;
 /** What may stand before a token. */
 const MAX_SCHEME_CHARACTERS = 16;
-
-export interface Surroundings {
-  readonly log: Logger;
-  readonly signal: AbortSignal;
-  /** The instance that this one takes the place of. */
-  readonly previous?: Policy | undefined;
-}
 
 /** The policy at work. A token that is known is answered without waiting for anything. */
 export class JwtValidation implements Policy {
@@ -26,52 +24,22 @@ export class JwtValidation implements Policy {
   readonly #verifier: TokenVerifier;
   readonly #cache: TokenCache<Identity>;
   readonly #answers: Readonly<Record<Refusal, ImmediateResponse>>;
-  /** By URL, for the instance that takes this one's place. */
-  readonly #pollers: ReadonlyMap<string, JwksPoller>;
+  readonly #open: OpenIssuers;
 
-  private constructor(
-    params: Params,
-    parts: { issuers: readonly TokenIssuer[]; pollers: ReadonlyMap<string, JwksPoller> },
-  ) {
+  private constructor(params: Params, open: OpenIssuers) {
     const { algorithms, cacheSize, clockSkew, realm } = params;
+    const { issuers } = open;
     this.#params = params;
-    this.#verifier = new TokenVerifier({
-      issuers: parts.issuers,
-      algorithms,
-      clockSkewMs: milliseconds(clockSkew),
-    });
+    this.#open = open;
+    this.#verifier = new TokenVerifier({ issuers, algorithms, clockSkewMs: milliseconds(clockSkew) });
     this.#cache = new TokenCache(cacheSize);
     this.#answers = makeAnswers(realm);
-    this.#pollers = parts.pollers;
   }
 
   /** @throws {Error} If keys in the configuration cannot be used. An issuer that is down is no error. */
-  static async create(params: Params, { log, signal, previous }: Surroundings): Promise<JwtValidation> {
-    const known = previous instanceof JwtValidation ? previous.#pollers : undefined;
-    const pollers = new Map<string, JwksPoller>();
-    const { algorithms } = params;
-    // Keys in the configuration first: they may be wrong, and pollers that nobody needs would go on polling.
-    const fixed = await Promise.all(params.issuers.map(({ jwks }) => jwks && readFixedKeys(jwks, params)));
-    const issuers: TokenIssuer[] = [];
-    for (const [index, { issuer, audiences, jwksUrl: url = "" }] of params.issuers.entries()) {
-      let source: KeySource | undefined = fixed[index] || pollers.get(url);
-      if (source === undefined) {
-        const poller = await JwksPoller.start({
-          url,
-          algorithms,
-          refreshMs: milliseconds(params.refreshInterval),
-          keepMs: milliseconds(params.keepKeysFor),
-          waitMs: milliseconds(params.keyWait),
-          log,
-          signal,
-          previous: known?.get(url),
-        });
-        pollers.set(url, poller);
-        source = poller;
-      }
-      issuers.push({ issuer, audiences, source });
-    }
-    return new JwtValidation(params, { issuers, pollers });
+  static async create(params: Params, { log, signal, previous }: PolicyMetadata): Promise<JwtValidation> {
+    const known = previous instanceof JwtValidation ? previous.#open : undefined;
+    return new JwtValidation(params, await openIssuers(params, { log, signal, known }));
   }
 
   onRequest(ctx: RequestContext): RequestResult | Promise<RequestResult> {
@@ -106,10 +74,4 @@ function admit(ctx: RequestContext, { auth, metadata, changes }: Identity): Requ
   ctx.metadata.set("auth", auth);
   for (const [key, value] of metadata) ctx.metadata.set(key, value);
   return changes;
-}
-
-function readFixedKeys(text: string, { algorithms }: Params): Promise<FixedKeys> {
-  return FixedKeys.read(text, { algorithms, secrets: true }).catch((error: Error) => {
-    throw new Error(`Cannot use jwks: ${error.message}`);
-  });
 }

@@ -20,8 +20,7 @@ const RANGES = {
  * `metadata.get("auth")`, the upstream in headers. Issuers are asked for their keys in the background: loading a route
  * does not wait for them.
  */
-export const getPolicy: PolicyFactory<Params> = ({ log, signal, previous }, params) =>
-  JwtValidation.create(params, { log, signal, previous });
+export const getPolicy: PolicyFactory<Params> = (metadata, params) => JwtValidation.create(params, metadata);
 
 /** What the schema cannot say. Problems never quote a key. */
 export function validate(params: Params): string[] {
