@@ -8,7 +8,6 @@ import { HELD_PATH, SHOW_PATH } from "./load/work.ts";
 /** With `x-envoy-upstream-service-time`, which Envoy adds, a response has twelve headers. */
 const HEADERS = [
   "content-type: application/json",
-  "content-length: 27",
   "cache-control: private, max-age=0, must-revalidate",
   "date: Thu, 01 Jan 2026 00:00:00 GMT",
   'etag: "5f2c-61b1d2f8a7c40"',
@@ -19,7 +18,7 @@ const HEADERS = [
   "x-service-version: 2026.1.0",
   "x-trace: 4bf92f3577b34da6a3ce929d0e0e4736",
 ];
-const ANSWER = Buffer.from(`HTTP/1.1 200 OK\r\n${HEADERS.join("\r\n")}\r\n\r\n{"order":4711,"total":"42"}`);
+const ANSWER = Buffer.from(response('{"order":4711,"total":"42"}'));
 
 const END_OF_HEAD = "\r\n\r\n";
 /** Where the paths that mean something differ from the one that is measured. */
@@ -127,7 +126,11 @@ function finish(socket: Socket<Connection>): void {
   socket.data.shown = undefined;
   const body = /\r\ncontent-length: (\d+)/i.exec(shown)?.[1] ?? "0";
   const text = `${shown}\r\nbody: ${body}`;
-  socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${text.length}\r\n\r\n${text}`);
+  socket.write(response(text));
+}
+
+function response(body: string): string {
+  return `HTTP/1.1 200 OK\r\n${HEADERS.join("\r\n")}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
 }
 
 function answer(socket: Socket<Connection>): void {

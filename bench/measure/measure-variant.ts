@@ -5,10 +5,10 @@ import type { Variant } from "../variants/variant.ts";
 import { cpuBetween, readCpu } from "./cpu.ts";
 import { type Bench, type Rig, type RigOptions, startRig } from "./rig.ts";
 import type { Sample } from "./sample.ts";
-import { type BenchSettings, BODY_RATE_SHARE, SATURATING } from "./settings.ts";
+import { type BenchSettings, SATURATING } from "./settings.ts";
 import { percentile } from "./statistics.ts";
 
-const MEBIBYTE = 1024 ** 2;
+const MEGABYTE = 1e6;
 
 export interface MeasureOptions extends RigOptions {
   readonly settings: BenchSettings;
@@ -32,7 +32,7 @@ export async function measureVariant(
     const saturated = await watch(() =>
       saturate(target, { ...SATURATING, seconds: settings.saturatedSeconds }),
     );
-    const rate = settings.rate * (body === undefined ? 1 : BODY_RATE_SHARE);
+    const rate = settings.rate * (body === undefined ? 1 : settings.bodyRateShare);
     const steady = await watch(() => holdRate(target, { rate, seconds: settings.steadySeconds }));
     const single = await saturate(target, {
       ...{ connections: 1, requestsAtOnce: 1, seconds: settings.singleSeconds, log: true },
@@ -51,7 +51,7 @@ export async function measureVariant(
       ...(rig.processor !== undefined && {
         "saturated.processorCpu": saturated.processorCpu,
         "steady.processorCpu": steady.processorCpu,
-        memory: (await residentMemory(rig.processor.pid)) / MEBIBYTE,
+        memory: (await residentMemory(rig.processor.pid)) / MEGABYTE,
       }),
     };
   } finally {

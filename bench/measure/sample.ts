@@ -12,7 +12,7 @@ export const METRICS = [
   "steady.p99",
   "single.p50",
   "single.p99",
-  /** MiB that the processor has resident at the end of the round. */
+  /** Megabytes (10^6 bytes) that the processor has resident at the end of the round. */
   "memory",
 ] as const;
 

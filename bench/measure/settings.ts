@@ -3,8 +3,10 @@ export interface BenchSettings {
   readonly rounds: number;
   /** Numbers of Envoy's worker threads, each measured by itself. */
   readonly workers: readonly number[];
-  /** Requests a second of the steady load; a tenth of it for requests with bodies. */
+  /** Requests a second of the steady load. */
   readonly rate: number;
+  /** The share of it for requests with bodies: 100 KiB at the full rate would be 500 MB a second. */
+  readonly bodyRateShare: number;
   /** Before anything is measured: caches fill, code is compiled. */
   readonly warmUpSeconds: number;
   readonly saturatedSeconds: number;
@@ -20,6 +22,7 @@ export const FULL: BenchSettings = {
   rounds: 5,
   workers: [1, 2],
   rate: 5_000,
+  bodyRateShare: 0.1,
   warmUpSeconds: 3,
   saturatedSeconds: 4,
   steadySeconds: 4,
@@ -42,7 +45,5 @@ export const QUICK: BenchSettings = {
   soakRequests: 0,
 };
 
-/** A share of the steady rate for requests with bodies: 100 KiB at the full one would be 500 MB a second. */
-export const BODY_RATE_SHARE = 0.1;
 /** So many requests are under way at saturation: few enough for the least memory, enough for every worker. */
 export const SATURATING = { connections: 16, requestsAtOnce: 4 };

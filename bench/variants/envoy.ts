@@ -52,7 +52,10 @@ export function envoyFor(variant: Variant, facts: EnvoyFacts): EnvoyBootstrap {
   const { listeners, clusters } = config.static_resources;
   // The kernel's own spread over two workers differs from start to start.
   listeners[0].connection_balance_config = { exact_balance: {} };
-  for (const { circuit_breakers } of clusters) circuit_breakers.thresholds[0].max_connections = CONNECTIONS;
+  for (const cluster of clusters) {
+    cluster.connect_timeout = "10s";
+    cluster.circuit_breakers.thresholds[0].max_connections = CONNECTIONS;
+  }
   const manager = listeners[0].filter_chains[0].filters[0].typed_config;
   const [extProc, router] = manager.http_filters;
   const { processor, filter } = variant;

@@ -1,4 +1,4 @@
-import { PATH } from "../load/work.ts";
+import { ROUTE } from "../load/work.ts";
 import type { PeerName } from "../peers/build.ts";
 import type { Variant } from "./variant.ts";
 
@@ -12,7 +12,7 @@ const REQUEST_SOURCES = ["x-client", "x-region", "x-tenant", "accept-language", 
 const RESPONSE_SOURCES = ["x-service", "x-trace", "etag", "vary", "x-service-version"];
 /** Both are true: a condition that is false would save the work of its policy. */
 const CONDITIONS: Readonly<Record<number, string>> = {
-  1: `request.method == "GET" && request.path.startsWith("${PATH.slice(0, PATH.lastIndexOf("/"))}")`,
+  1: `request.method == "GET" && request.path.startsWith("/${ROUTE}/")`,
   3: 'request.headers["x-tenant"] == "acme" || request.headers["x-region"].startsWith("us-")',
 };
 
@@ -20,7 +20,7 @@ interface ChainOptions {
   readonly conditions?: boolean;
 }
 
-function copies(count: number, { conditions = false }: ChainOptions = {}): object[] {
+function copies(count: number, { conditions = false }: ChainOptions = {}): { name: string }[] {
   return REQUEST_SOURCES.slice(0, count).map((from, index) => ({
     name: "copy-header",
     version: "v1.0.0",
@@ -84,6 +84,18 @@ function withBodies(suffix: string, bodyBytes: number): Variant[] {
   ];
 }
 
+/** The longest chain that is measured, as a route has it. */
+export function fivePolicies(): { name: string }[] {
+  return copies(5, { conditions: true });
+}
+
+/** @throws {Error} If there is no such variant. */
+export function variantNamed(name: string, facts: TokenFacts): Variant {
+  const variant = allVariants(facts).find((other) => other.name === name);
+  if (variant === undefined) throw new Error(`Cannot find variant "${name}"`);
+  return variant;
+}
+
 /** Everything that is measured. `token` is in every request; `jwks` is the set of keys it can be verified with. */
 export function allVariants({ issuer, audience, jwks }: TokenFacts): Variant[] {
   const jwt = {
@@ -126,3 +138,8 @@ export interface TokenFacts {
   /** A JWK Set as text. */
   readonly jwks: string;
 }
+
+/** In the order in which they are measured and reported. */
+export const VARIANT_NAMES: readonly string[] = allVariants({ issuer: "", audience: "", jwks: "" }).map(
+  ({ name }) => name,
+);

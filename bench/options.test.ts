@@ -1,0 +1,52 @@
+import { expect, test } from "bun:test";
+import { parseOptions } from "./options.ts";
+
+function optionsOf(...args: string[]) {
+  const parsed = parseOptions(args);
+  if (parsed.kind !== "run") throw new Error(`Cannot go on: ${JSON.stringify(parsed)}`);
+  return parsed.options;
+}
+
+test("without options everything is measured, in five rounds, with one worker and with two", () => {
+  const { variants, scenarios, settings, buildPeers } = optionsOf();
+  expect(variants.size).toBe(21);
+  expect(scenarios).toEqual(["start-up", "held", "ten-thousand", "soak"]);
+  expect([settings.rounds, settings.workers, buildPeers]).toEqual([5, [1, 2], true]);
+});
+
+test("--quick measures a part, and builds no peer", () => {
+  const { variants, scenarios, settings, buildPeers, quick } = optionsOf("--quick");
+  expect(variants.has("engine-1") && variants.has("ceiling")).toBe(true);
+  expect(variants.size).toBeLessThan(9);
+  expect([scenarios, settings.workers, buildPeers, quick]).toEqual([["start-up"], [1], false, true]);
+});
+
+test("--only takes names and beginnings of names, of variants and scenarios", () => {
+  const { variants, scenarios } = optionsOf("--only", "engine-5*,held");
+  expect([...variants]).toEqual(["engine-5", "engine-5-cel"]);
+  expect(scenarios).toEqual(["held"]);
+});
+
+test("rounds, workers and rate take the place of what the kind of run has", () => {
+  const { settings } = optionsOf("--quick", "--rounds", "3", "--workers", "2,4", "--rate", "1000");
+  expect(settings).toMatchObject({ rounds: 3, workers: [2, 4], rate: 1000 });
+});
+
+test.each([
+  [["--rounds", "0"], "--rounds"],
+  [["--rounds", "1.5"], "--rounds"],
+  [["--rounds", "101"], "--rounds"],
+  [["--workers", "1,x"], "--workers"],
+  [["--rate", "99"], "--rate"],
+  [["--only", "engine-9"], "no such variant"],
+  [["--only", "nothing*"], "no such variant"],
+  [["--fast"], "--fast"],
+  [["there"], "there"],
+])("%p is refused with a reason", (args, reason) => {
+  expect(parseOptions(args)).toMatchObject({ kind: "usage", message: expect.stringContaining(reason) });
+});
+
+test("--help and --list print and measure nothing", () => {
+  expect(parseOptions(["--help"])).toMatchObject({ kind: "text", text: expect.stringContaining("--rounds") });
+  expect(parseOptions(["--list"])).toMatchObject({ kind: "text", text: expect.stringContaining("tonic\n") });
+});
