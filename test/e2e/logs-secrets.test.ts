@@ -90,21 +90,19 @@ test("FR-014: edge: what validate and explain print has no secret, also where pa
     await child.exited;
     return child.output();
   };
-  for (const how of HOWS) expectNoSecret(await run("explain", "--route", how));
+  for (const how of ["log", "create"]) expectNoSecret(await run("explain", "--route", how));
   expectNoSecret(await run("validate", "--json"));
   const wrong = routes.map(({ route, policies: [policy] }) => ({
     route,
-    policies: [
-      { ...policy!, parameters: { ...policy!.parameters, keys: SECRETS.plain, how: SECRETS.union } },
-    ],
+    policies: [{ ...policy!, parameters: { ...policy!.parameters, keys: SECRETS.plain } }],
   }));
   const before = stack.engine.logs().length;
   await stack.engine.writeRoutes(wrong);
   await stack.engine.waitForLog("/routes/0/policies/0/parameters/keys", before);
   const report = await run("validate", "--json");
   expect(JSON.parse(report).valid).toBe(false);
-  // The value of a key that is no secret by its schema may be told; that of an unknown one may be a mistyped secret.
-  expect(report).not.toContain(JSON.stringify(SECRETS.plain).slice(1, -1));
+  // An unknown key may be a mistyped one.
+  expectNoSecret(report);
 });
 
 test("FR-014: no secret is in the log, at debug, whatever a policy does", async () => {
