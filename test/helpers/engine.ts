@@ -28,6 +28,8 @@ export interface EngineOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Default: the executable with the test policies. */
   readonly executable?: string;
+  /** Environment variables beside those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Whether to wait for `/health/ready`. Default: true. */
   readonly untilReady?: boolean;
   /** A command that runs it, such as taskset with its arguments. Default: none. */
@@ -59,20 +61,25 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   const folder = await mkdtemp(join(tmpdir(), "policy-engine-"));
   const [extProc, health, admin] = [await freePort(), await freePort(), await freePort()];
   const config = {
-    extProc: { address: `127.0.0.1:${extProc}` },
     health: { address: `127.0.0.1:${health}` },
     admin: { address: `127.0.0.1:${admin}` },
     routes: { path: join(folder, "routes.yaml") },
     log: { level: "info", format: "json" },
     ...options.config,
+    // As Envoy's in stack.ts: a machine under load must not turn a decision into a timeout.
+    extProc: {
+      address: `127.0.0.1:${extProc}`,
+      messageTimeout: "10s",
+      ...(options.config?.extProc as { address?: string } | undefined),
+    },
   };
   await Bun.write(join(folder, "policy-engine.yaml"), stringify(config));
   await Bun.write(join(folder, "routes.yaml"), routesText(options.routes));
   const command = [...(options.runner ?? []), executable, "--config", join(folder, "policy-engine.yaml")];
-  const child = new Child(command, { cwd: folder });
+  const child = new Child(command, { cwd: folder, env: { ...process.env, ...options.env } });
   const engine = new RunningEngine(child, {
     folder,
-    extProc: (config.extProc as { address: string }).address,
+    extProc: config.extProc.address,
     health: `127.0.0.1:${health}`,
     admin: `127.0.0.1:${admin}`,
   });
