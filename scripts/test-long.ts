@@ -1,18 +1,23 @@
-/** Runs the model with many more exchanges than `make test` does, then large and waiting bodies, then the soak. */
+/**
+ * Runs the model with many more exchanges than `make test` does, and random expressions, then large and waiting bodies,
+ * then the soak.
+ */
 import { resolve } from "node:path";
 
 const PROJECT = resolve(import.meta.dir, "..");
 const TIMEOUT_MS = 3_600_000;
 const MODEL_EXCHANGES = "200000";
+const CEL_EXPRESSIONS = "100000";
 
 const child = Bun.spawn(
   [
     ...[process.execPath, "test", `--timeout=${TIMEOUT_MS}`],
-    ...["./test/integration/kernel-model.test.ts", "./test/long/bodies.long.ts", "./test/long/soak.long.ts"],
+    ...["./test/integration/kernel-model.test.ts", "./test/conformance/reference.test.ts"],
+    ...["./test/long/bodies.long.ts", "./test/long/soak.long.ts"],
   ],
   {
     cwd: PROJECT,
-    env: { MODEL_EXCHANGES, ...process.env },
+    env: { MODEL_EXCHANGES, CEL_EXPRESSIONS, ...process.env },
     stdin: "ignore",
     stdout: "inherit",
     stderr: "inherit",

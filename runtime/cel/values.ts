@@ -174,7 +174,10 @@ function sameEntries(left: Dictionary, right: Dictionary, meter: Meter): boolean
 
 /** Whether a list has an item, or a map a key. */
 export function contains(holder: unknown, value: unknown, meter: Meter): boolean {
-  if (isDictionary(holder)) return lookUp(holder, value) !== undefined;
+  if (isDictionary(holder)) {
+    if (typeof value === "object" && !(value instanceof UnsignedInt)) throw new Fault("no_such_overload");
+    return lookUp(holder, value) !== undefined;
+  }
   if (!isList(holder)) throw new Fault("no_such_overload");
   meter.spend(sizeOf(holder));
   for (const item of holder) if (equals(item, value, meter)) return true;
