@@ -41,6 +41,7 @@ export interface LogLine {
   readonly level: string;
   readonly message: string;
   readonly component?: string;
+  readonly request_id?: string;
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
