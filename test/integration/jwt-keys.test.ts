@@ -1,6 +1,7 @@
 // An issuer that is slow, down, rotating, lying or huge.
 import { afterEach, beforeAll, describe, expect, setSystemTime, test } from "bun:test";
 import { JwksPoller, type PollerOptions } from "../../examples/policies/jwt-validation/v1.0.0/jwks-poller.ts";
+import { sharedPoller } from "../../examples/policies/jwt-validation/v1.0.0/shared-poller.ts";
 import { RecordingLogger } from "../../testing/recording-logger.ts";
 import { JwksServer } from "../helpers/jwks-server.ts";
 import { TestIssuer } from "../helpers/tokens.ts";
@@ -26,7 +27,14 @@ afterEach(() => {
 
 function poll(url: string, more: Partial<PollerOptions> = {}): Promise<JwksPoller> {
   const times = { refreshMs: HOUR, keepMs: HOUR, waitMs: 10_000, cooldownMs: HOUR };
-  return JwksPoller.start({ url, algorithms: ALGORITHMS, ...times, log, signal: life.signal, ...more });
+  return JwksPoller.start({
+    url,
+    algorithms: ALGORITHMS,
+    ...times,
+    logs: [log],
+    signal: life.signal,
+    ...more,
+  });
 }
 
 function has(poller: JwksPoller, { kid }: TestIssuer): boolean {
@@ -324,6 +332,77 @@ describe("lying: the last good keys stay", () => {
     await poller.newer();
     expect(poller.find({ alg: "ES256", kid: "a" })).toHaveLength(4);
     expect(poller.find({ alg: "ES256", kid: undefined })).toHaveLength(4);
+  });
+});
+
+describe("the process asks an issuer once", () => {
+  const share = (url: string, signal: AbortSignal, more: object = {}): Promise<JwksPoller> => {
+    const times = { refreshMs: HOUR, keepMs: HOUR, waitMs: 10_000 };
+    return sharedPoller({
+      url,
+      algorithms: ALGORITHMS,
+      ...times,
+      log: new RecordingLogger(),
+      signal,
+      ...more,
+    });
+  };
+
+  test("for all who ask in the same way, until the last of them is gone", async () => {
+    await using server = new JwksServer([first.jwk]);
+    const lives = Array.from({ length: 100 }, () => new AbortController());
+    const pollers = await Promise.all(lives.map(({ signal }) => share(server.url, signal)));
+    expect(new Set(pollers).size).toBe(1);
+    const [poller] = pollers;
+    await poller?.newer();
+    expect(server.requests).toHaveLength(1);
+    for (const one of lives.slice(1)) one.abort();
+    expect(await share(server.url, life.signal)).toBe(poller!);
+    lives[0]?.abort();
+    // One is left.
+    await poller?.newer();
+    expect(server.requests).toHaveLength(2);
+    life.abort();
+    expect(poller?.newer()).toBeUndefined();
+    life = new AbortController();
+    expect(await share(server.url, life.signal)).not.toBe(poller!);
+  });
+
+  test("but not for those who ask in another way", async () => {
+    await using server = new JwksServer([first.jwk]);
+    const made = [
+      {},
+      { refreshMs: 2 * HOUR },
+      { keepMs: 2 * HOUR },
+      { algorithms: ["ES256"] },
+      { waitMs: 1 },
+    ];
+    const pollers = await Promise.all(made.map((more) => share(server.url, life.signal, more)));
+    expect(new Set(pollers).size).toBe(made.length);
+  });
+
+  test("one that is closed before it is made leaves nothing behind", async () => {
+    await using server = new JwksServer([first.jwk]);
+    const poller = await share(server.url, AbortSignal.abort());
+    expect(poller.newer()).toBeUndefined();
+    expect(await share(server.url, life.signal)).not.toBe(poller);
+  });
+
+  test("lines go to the log of one that is still there", async () => {
+    await using server = new JwksServer(() => new Response("", { status: 500 }));
+    const gone = new AbortController();
+    const earlier = new RecordingLogger();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    server.answer = async () => {
+      await promise;
+      return new Response("", { status: 500 });
+    };
+    await share(server.url, gone.signal, { log: earlier });
+    const poller = await share(server.url, life.signal, { log });
+    gone.abort();
+    resolve();
+    await poller.newer();
+    expect([earlier.lines.length, levels()]).toEqual([0, ["error"]]);
   });
 });
 

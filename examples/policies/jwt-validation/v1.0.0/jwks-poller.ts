@@ -24,7 +24,8 @@ export interface PollerOptions {
   readonly keepMs: number;
   /** The longest time a request waits. */
   readonly waitMs: number;
-  readonly log: Logger;
+  /** Lines go to the first of them. */
+  readonly logs: Iterable<Logger>;
   /** Ends everything. */
   readonly signal: AbortSignal;
   /** The poller of the same URL that this one takes the place of. */
@@ -144,7 +145,8 @@ export class JwksPoller implements KeySource {
   #note(condition: Condition, cause?: unknown): void {
     if (condition === this.#condition) return;
     this.#condition = condition;
-    const { log } = this.#options;
+    const [log] = this.#options.logs;
+    if (log === undefined) return;
     const fields = { url: this.#place };
     if (condition === "good") return log.info("Keys of an issuer are there again", fields);
     const error = cause instanceof Error ? cause.message : String(cause);

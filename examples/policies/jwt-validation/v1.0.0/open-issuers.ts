@@ -1,8 +1,9 @@
 import type { PolicyMetadata } from "@policy-engine/sdk";
 import { milliseconds } from "./duration.ts";
-import { JwksPoller } from "./jwks-poller.ts";
+import type { JwksPoller } from "./jwks-poller.ts";
 import { FixedKeys, type KeySource } from "./key-source.ts";
 import type { Params } from "./params.gen.ts";
+import { sharedPoller } from "./shared-poller.ts";
 import type { TokenIssuer } from "./token-verifier.ts";
 
 /** Issuers with their keys, or with something that goes on asking for them. */
@@ -31,7 +32,7 @@ export async function openIssuers(
   for (const [index, { issuer, audiences, jwksUrl: url = "" }] of params.issuers.entries()) {
     let source: KeySource | undefined = fixed[index] || pollers.get(url);
     if (source === undefined) {
-      const poller = await JwksPoller.start({
+      const poller = await sharedPoller({
         url,
         algorithms: params.algorithms,
         refreshMs: milliseconds(params.refreshInterval),
