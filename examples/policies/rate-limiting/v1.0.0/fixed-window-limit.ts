@@ -23,7 +23,7 @@ export class FixedWindowLimit implements Limit {
   }
 
   look(now: number, hash: number, cost: number): boolean {
-    this.#window = (Math.floor(now / this.windowTicks) + 1) * COUNTS;
+    this.#window = Math.floor(now / this.windowTicks) * COUNTS;
     this.#place = this.#table.find(hash, this.#window);
     this.#now = now;
     this.#count = Math.max(this.#table.get(this.#place) - this.#window, 0);

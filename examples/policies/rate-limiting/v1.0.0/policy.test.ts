@@ -1,6 +1,14 @@
 import { afterEach, beforeEach, describe, expect, setSystemTime, spyOn, test } from "bun:test";
-import { type PolicyFactory, type RequestResult, respond } from "@policy-engine/sdk";
+import {
+  type Policy,
+  type PolicyFactory,
+  type PolicyMetadata,
+  type RequestContext,
+  type RequestResult,
+  respond,
+} from "@policy-engine/sdk";
 import { type TestChain, type TestExchange, testChain, testPolicy } from "@policy-engine/testing";
+import type { Params } from "./params.gen.ts";
 import * as policy from "./policy.ts";
 
 const definition = import.meta.url;
@@ -166,10 +174,10 @@ describe("keys", () => {
   });
 
   test("a metadata path does not lead to what objects inherit", async () => {
-    const params = { requestsPerSecond: 1, key: { metadata: "auth.constructor.name" }, onMissingKey: "deny" };
+    const params = { requestsPerSecond: 1, key: { metadata: "auth.org" }, onMissingKey: "deny" };
     const identify: PolicyFactory = () => ({
       onRequest(ctx): RequestResult {
-        ctx.metadata.set("auth", {});
+        ctx.metadata.set("auth", Object.create({ org: "everyone" }));
       },
     });
     await using chain = await testChain([{ policy: identify }, { policy, definition, params }]);
@@ -291,7 +299,12 @@ describe("what clients see", () => {
     expect(passed.getAll("ratelimit")).toEqual(['"upstream";r=1', '"burst";r=24;t=1, "hour";r=1;t=3599']);
     await chain.request();
     const { answer } = await chain.request();
-    expect(answer).toMatchObject({ status: 429, body: "Too many requests", reason: "rate_limited.hour" });
+    expect(answer).toMatchObject({
+      status: 429,
+      grpcStatus: 8,
+      body: "Too many requests",
+      reason: "rate_limited.hour",
+    });
     expect([...answer!.headers.entries()].filter(([name]) => name !== "content-type")).toEqual([
       ["ratelimit-policy", '"burst";q=25, "hour";q=2;w=3600'],
       ["ratelimit", '"burst";r=23;t=1, "hour";r=0;t=3599'],
@@ -336,6 +349,17 @@ describe("what clients see", () => {
     expect(await statuses(chain, 1)).toEqual([0]);
   });
 
+  test.each([0, 1])("of several that refuse, the longest wait counts, in any order: %d", async (turn) => {
+    const limits = [
+      { name: "hour", requests: 1, per: "1h" },
+      { name: "minute", requests: 1, per: "1m" },
+    ];
+    await using chain = await rateLimiting({ limits: turn === 0 ? limits : limits.toReversed() });
+    expect(await statuses(chain, 1)).toEqual([0]);
+    const { answer } = await chain.request();
+    expect([answer?.reason, answer?.headers.get("retry-after")]).toEqual(["rate_limited.hour", "3600"]);
+  });
+
   test("twice in a chain: each has its own counters, and both are shown", async () => {
     const first = { limits: [{ name: "first", requests: 3, per: "1m" }] };
     const second = { limits: [{ name: "second", requests: 2, per: "1m" }] };
@@ -368,6 +392,65 @@ describe("bounded memory", () => {
     expect(warnings()).toHaveLength(1);
     now += 60_000;
     expect(await statuses(chain, 1, { headers: { "x-k": "late" } })).toEqual([0]);
+  });
+});
+
+describe("a change of parameters", () => {
+  const DEFAULTS = {
+    key: "route",
+    onMissingKey: "shared",
+    headers: "none",
+    headersOn: "all",
+    maxKeys: 1000,
+  } as const;
+  const metadata = { log: { warn: () => {} } } as unknown as PolicyMetadata;
+  const limit = { name: "default", requests: 2, per: "1h", algorithm: "gcra" } as const;
+
+  /** As the engine does it when a route changes: the new instance is told the one before. */
+  function make(params: Partial<Params>, previous?: Policy): Policy {
+    const told = previous === undefined ? metadata : { ...metadata, previous };
+    return policy.getPolicy(told, { ...DEFAULTS, ...params }) as Policy;
+  }
+
+  /** How many of so many requests pass. */
+  function passing(instance: Policy, count: number, keys: (index: number) => string = () => "a"): number {
+    let passed = 0;
+    for (let index = 0; index < count; index++) {
+      const ctx = { headers: { getAll: () => [keys(index)] } } as unknown as RequestContext;
+      if (instance.onRequest!(ctx) === undefined) passed++;
+    }
+    return passed;
+  }
+
+  const window = { ...limit, algorithm: "fixed-window" } as const;
+  const header = { header: "x-k" };
+  const changes: [what: string, before: object, after: object, passed: number][] = [
+    ["none", limit, limit, 0],
+    ["requests", limit, { ...limit, requests: 4 }, 0],
+    ["per: an hour until all is back is half of two", limit, { ...limit, per: "2h" }, 1],
+    ["onMissingKey", limit, { ...limit, onMissingKey: "deny" }, 0],
+    ["a window's requests", window, { ...window, requests: 5 }, 3],
+    ["a window's per", window, { ...window, per: "2h" }, 2],
+    ["the name", limit, { ...limit, name: "other" }, 2],
+    ["the algorithm", limit, window, 2],
+    ["the key", limit, { ...limit, key: header }, 2],
+  ];
+  test.each(changes)("of %s", (_what, before, after, passed) => {
+    now = 7_200_000 * 10;
+    const first = make({ limits: [before as typeof limit] });
+    expect(passing(first, 9)).toBe(2);
+    const second = make({ limits: [after as typeof limit] }, first);
+    expect(passing(second, 9)).toBe(passed);
+    expect(passing(make({ limits: [after as typeof limit] }, second), 9)).toBe(0);
+    // Exchanges that began before still go by the old one.
+    expect(passing(first, 9)).toBe(0);
+  });
+
+  test("makes room for more keys", () => {
+    const first = make({ limits: [limit], key: header });
+    expect(passing(first, 5000, String)).toBeLessThan(5000);
+    const second = make({ limits: [limit], key: header, maxKeys: 100_000 }, first);
+    expect(passing(second, 20_000, (index) => `more-${index}`)).toBeGreaterThan(10_000);
   });
 });
 

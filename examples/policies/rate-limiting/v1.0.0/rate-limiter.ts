@@ -36,6 +36,9 @@ export interface RateLimiterOptions {
 /** A table that is full stays so for a while; the log is told now and then. */
 const TELL_EVERY = 60_000 * TICKS_PER_MS;
 
+/** What a gRPC client gets. Envoy would make UNAVAILABLE of a 429, which clients may retry at once. */
+const RESOURCE_EXHAUSTED = 8;
+
 const keyMissing = respond(400, {
   body: "The request lacks what its rate limit is counted by",
   reason: "rate_limit_key_missing",
@@ -60,7 +63,7 @@ export function rateLimiter(
     const headers: Headers = headersOf(applied);
     // What costs more than there ever is will not pass later either.
     if (wait !== Number.POSITIVE_INFINITY) headers["retry-after"] = String(seconds(wait));
-    return respond(429, { headers, body: "Too many requests", reason });
+    return respond(429, { headers, body: "Too many requests", reason, grpcStatus: RESOURCE_EXHAUSTED });
   }
 
   function tellIfCrowded(now: number): void {
