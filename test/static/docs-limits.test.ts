@@ -9,7 +9,7 @@ import {
   METADATA_SCHEMA,
 } from "../../runtime/config/engine-config-schema.ts";
 import { DEFAULT_YAML_LIMITS } from "../../runtime/document/yaml-value.ts";
-import { PROJECT, rowOf, tableOf, textOf } from "./doc-parts.ts";
+import { PROJECT, rowOf, type Table, tableOf, textOf } from "./doc-parts.ts";
 
 const README = "README.md";
 const KIB = 1024;
@@ -63,6 +63,31 @@ const FIXED: Readonly<Record<string, readonly string[]>> = {
   "Kinds of such lines in a second": ["observability/MAX_KINDS"],
   "Log that its reader has not taken": ["observability/MAX_WAITING"],
   "Series of one metric": ["observability/MAX_SERIES"],
+};
+
+/** Rows of what a peer may ask of the HTTP/2 server. */
+const HTTP2: Readonly<Record<string, readonly string[]>> = {
+  "Payload of a frame": ["transport/http2/MAX_FRAME_BYTES"],
+  "Header list of a stream": ["transport/http2/MAX_HEADER_LIST_BYTES"],
+  "Headers of a stream": ["transport/http2/MAX_HEADERS"],
+  "CONTINUATION frames of a header block": ["transport/http2/MAX_CONTINUATIONS"],
+  "Header table": ["transport/http2/HEADER_TABLE_BYTES"],
+  "Streams at once": ["transport/http2/MAX_STREAMS"],
+  "Connections at once": ["transport/http2/MAX_CONNECTIONS"],
+  "PING, SETTINGS, empty DATA and ignored frames in a second": [
+    "transport/http2/MAX_PINGS",
+    "transport/http2/MAX_SETTINGS",
+    "transport/http2/MAX_EMPTY_DATA",
+    "transport/http2/MAX_IGNORED_FRAMES",
+  ],
+  "Messages that have begun to come, on all connections": ["transport/http2/ASSEMBLY_BYTES"],
+  "Answers that the peer has not taken": ["transport/http2/MAX_UNREAD_BYTES"],
+  "Bytes that the socket has not taken": ["transport/http2/PAUSE_READING_BYTES"],
+  "From the connect to the first SETTINGS": ["transport/http2/PREFACE_TIMEOUT_MS"],
+  "Silence of the peer": ["transport/http2/SILENCE_MS"],
+  "An answer to a PING, or to the close": ["transport/http2/REPLY_TIMEOUT_MS"],
+  "An answer of which the peer takes nothing": ["transport/http2/STALL_TIMEOUT_MS"],
+  "A stream that the peer leaves half open": ["transport/http2/LINGER_MS"],
 };
 
 /** Limits that nobody outside of the code can meet, or that the generated Envoy configuration shows. */
@@ -134,10 +159,9 @@ async function constants(): Promise<Map<string, number>> {
   return found;
 }
 
-test("fixed limits of the engine are those of the code", async () => {
-  const table = await tableOf(README, "Limits", "Engine, fixed");
+async function checkFixed(table: Table, rows: Readonly<Record<string, readonly string[]>>): Promise<void> {
   const known = await constants();
-  for (const [row, names] of Object.entries(FIXED)) {
+  for (const [row, names] of Object.entries(rows)) {
     const written = rowOf(table, row)[1]!;
     const values = names.map((name) => known.get(name));
     for (const [index, name] of names.entries())
@@ -146,6 +170,11 @@ test("fixed limits of the engine are those of the code", async () => {
     if (values.length === 1) expect(ways(only), row).toContain(written);
     else expect(written).toBe(values.map((value) => value!.toLocaleString("en-US")).join(", "));
   }
+}
+
+test("fixed limits of the engine are those of the code", async () => {
+  const table = await tableOf(README, "Limits", "Engine, fixed");
+  await checkFixed(table, FIXED);
   const { bytes, depth, aliasValues } = DEFAULT_YAML_LIMITS;
   expect(ways(bytes)).toContain(rowOf(table, "A policy definition")[1]!);
   expect(ways(depth)).toContain(rowOf(table, "Nesting in any YAML")[1]!);
@@ -153,8 +182,14 @@ test("fixed limits of the engine are those of the code", async () => {
   expect(table.rows).toHaveLength(Object.keys(FIXED).length + 3);
 });
 
+test("limits of the HTTP/2 server are those of the code", async () => {
+  const table = await tableOf(README, "Limits", "HTTP/2 connection, fixed");
+  await checkFixed(table, HTTP2);
+  expect(table.rows).toHaveLength(Object.keys(HTTP2).length);
+});
+
 test("no limit of the engine is left out", async () => {
-  const written = Object.values(FIXED).flat();
+  const written = [FIXED, HTTP2].flatMap((rows) => Object.values(rows).flat());
   const named = [...(await constants()).keys()].filter((name) => name.includes("/MAX_"));
   const known = [...written.filter((name) => name.includes("/MAX_")), ...INTERNAL];
   expect(named.sort()).toEqual(known.sort());
