@@ -8,7 +8,7 @@ export interface RespondOptions {
   body?: string | Uint8Array;
   /**
    * A short machine-readable reason such as `quota_exceeded`, for logs and for Envoy's
-   * `%RESPONSE_CODE_DETAILS%`; letters, digits, `_`, `-` and `.`, at most 64. Clients never see it.
+   * `%RESPONSE_CODE_DETAILS%` and dynamic metadata; letters, digits, `_`, `-` and `.`, at most 64. Clients never see it.
    * Default: `denied`.
    */
   reason?: string;

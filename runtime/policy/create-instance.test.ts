@@ -315,7 +315,9 @@ describe("secrets do not get into errors and logs", () => {
     // Where a text is cut, the secret must not stand in part.
     const error = new TypeError("Invalid URL: hunter2", { cause: `${"x".repeat(8 * 1024 - 3)}hunter2` });
     instance?.log.child({ request_id: "id-1" }).error("Policy failed in onRequest", { error });
-    expect(lines).toHaveLength(2);
+    instance?.log.repeated("warn", "again hunter2", { note: "hunter2" });
+    expect(lines).toHaveLength(3);
+    expect(lines[2]).toContain('"message":"again [redacted]"');
     expect(lines[0]).toContain('"message":"with [redacted]"');
     expect(lines[1]).toContain("Invalid URL: [redacted]");
     expect(lines[1]).toContain('"id-1"');
