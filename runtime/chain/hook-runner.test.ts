@@ -1,6 +1,6 @@
 // What a hook may take and what its failure does: failure modes, timeouts, the time of a message, signals.
 // The faults themselves: executor-faults.test.ts.
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { type Policy, type RequestResult, respond } from "@policy-engine/sdk";
 import { type TestStep, testChain } from "../../test/helpers/kernel.ts";
 import { RecordingLogger } from "../../testing/recording-logger.ts";
@@ -377,6 +377,34 @@ describe("the time of a message", () => {
     await exchange.runRequest();
     const { headers } = exchange.denial!.response;
     expect([headers.has("x-now"), headers.has("x-later")]).toEqual([true, false]);
+  });
+
+  test("what dresses the denial of a hook that took all of it still has a time", async () => {
+    const dress = () => pause(1).then(() => ({ setHeaders: { "x-later": "1" } }));
+    const { exchange } = start(
+      [{ policy: { onRequest: forever } }, { appliesToDenials: true, policy: { onResponse: dress } }],
+      { budget: { stepsMs: 5, denialMs: 60_000 } },
+    );
+    exchange.messageArrived(performance.now());
+    await exchange.runRequest();
+    expect(exchange.denial).toMatchObject({ reason: "policy_timeout" });
+    expect(exchange.denial?.response.headers.has("x-later")).toBe(true);
+  });
+
+  test("a hook that ends in time leaves no timer behind", async () => {
+    const set = spyOn(globalThis, "setTimeout");
+    const cleared = spyOn(globalThis, "clearTimeout");
+    try {
+      const { exchange } = start([{ policy: { onRequest: () => Promise.resolve() } }], { budget });
+      exchange.messageArrived(performance.now());
+      await exchange.runRequest();
+      const timers: unknown[] = set.mock.results.map(({ value }) => value);
+      expect(timers).toHaveLength(1);
+      expect(cleared.mock.calls.flat()).toEqual(timers as never);
+    } finally {
+      set.mockRestore();
+      cleared.mockRestore();
+    }
   });
 
   test("a message that comes while a hook works does not lengthen its time", async () => {
