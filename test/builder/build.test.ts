@@ -173,6 +173,19 @@ describe("a build", () => {
     expect(listed(run)).toEqual(["door:v1.0.0", "gate:v1.0.0"]);
   });
 
+  test("edge: Policy registration conflict: one name and version twice is no engine", async () => {
+    const run = await buildFiles({
+      "manifest.yaml": manifestOf({ gate: "./mine" }).concat("  - { name: gate, uri: ./theirs }\n"),
+      ...plainPolicy("mine", "gate"),
+      ...plainPolicy("theirs", "gate"),
+    });
+    expect(run.report.ok).toBe(false);
+    expect(messages(run.report)).toEqual([
+      expect.stringMatching(/^Cannot build "gate:v1.0.0" twice: .* it too$/),
+    ]);
+    expect(existsSync(join(run.out, "policy-engine"))).toBe(false);
+  });
+
   test("FR-036: takes relative, absolute and file: paths, with blanks and other alphabets", async () => {
     const folder = "bäuer mit leer zeichen ☃-";
     const cwd = temporaryFolder(folder);
@@ -366,7 +379,7 @@ export const getPolicy: PolicyFactory = () => ({ onRequest: () => respond(403, {
 describe("the output folder", () => {
   const GOOD = { "manifest.yaml": manifestOf({ gate: "gate" }), ...plainPolicy("gate", "gate") };
 
-  test("FR-044: a failure leaves no executable, no temporary files, and nothing of the build before", async () => {
+  test("FR-044: edge: Builder validation failure: it leaves no executable, no temporary files, and nothing of the build before", async () => {
     const run = await buildFiles(GOOD);
     writeFiles(run.out, { "mine.txt": "mine", "definitions/mine.yaml": "mine" });
     writeFileSync(join(run.cwd, "gate/policy.ts"), "export const getPolicy = 1;\n");

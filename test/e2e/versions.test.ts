@@ -48,7 +48,7 @@ test("US3.2: a parameter that a version does not have is an error of that route,
   expect((await stack.get("/old")).status).toBe(503);
 });
 
-test("US3.3: a version that is not in the executable is an error that names those that are", async () => {
+test("US3.3: edge: Policy version mismatch: a version that is not in the executable is an error that names those that are", async () => {
   const line = JSON.stringify(await stack.engine.waitForLog("/routes/5/policies/0/version"));
   expect(line).toContain("v0.9.0");
   expect(line).toContain("v1.0.0");
