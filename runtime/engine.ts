@@ -16,6 +16,7 @@ import { ExchangeLog } from "./observability/exchange-log.ts";
 import type { EngineLogger } from "./observability/log.ts";
 import { type BuildInfo, PolicyRegistry, type RegistryEntry } from "./policy/registry.ts";
 import { createGrpcTransport } from "./transport/grpc.ts";
+import { createHttp2Transport } from "./transport/http2/server.ts";
 import { formatAddress, type ListenAddress } from "./transport/listen-address.ts";
 import type { Transport } from "./transport/transport.ts";
 import { untilAborted, within } from "./waiting.ts";
@@ -167,7 +168,9 @@ class EngineRun implements Engine {
       log,
       metrics: this.#metrics,
     });
-    const transport = createGrpcTransport({
+    // For comparisons, until there is only one.
+    const ownHttp2 = process.env.POLICY_ENGINE_TRANSPORT === "http2";
+    const transport = (ownHttp2 ? createHttp2Transport : createGrpcTransport)({
       address: extProc.address,
       services: { [PROCESS_METHOD]: accept },
       maxMessageBytes: limits.bodyBytes + MESSAGE_OVERHEAD_BYTES,
