@@ -7,7 +7,7 @@ VERSION := $(shell sed -n 's/^  "version": "\(.*\)",$$/\1/p' package.json)
 COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help install build show-imports demo run test test-long ok generate clean
+.PHONY: help install build show-imports demo run test test-long ok bench bench-quick generate clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ test-long: $(INSTALLED) ## Run the model and the soak for longer
 
 ok: $(INSTALLED) ## Run every static check
 	@$(BUN) scripts/ok.ts
+
+bench: $(INSTALLED) ## Measure the engine against peers and Envoy alone, into bench/results (ARGS="--help")
+	@$(BUN) scripts/bench.ts $(ARGS)
+
+bench-quick: $(INSTALLED) ## The same in under three minutes, for a first look
+	@$(BUN) scripts/bench.ts --quick $(ARGS)
 
 generate: $(INSTALLED) ## Write generated code again: protobuf and the parameter types of the example policies
 	$(BIN)/buf generate

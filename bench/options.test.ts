@@ -8,21 +8,22 @@ function optionsOf(...args: string[]) {
 }
 
 test("without options everything is measured, in five rounds, with one worker and with two", () => {
-  const { variants, scenarios, settings, buildPeers } = optionsOf();
+  const { variants, scenarios, settings, buildPeers, whole } = optionsOf();
   expect(variants.size).toBe(21);
   expect(scenarios).toEqual(["start-up", "held", "ten-thousand", "soak"]);
-  expect([settings.rounds, settings.workers, buildPeers]).toEqual([5, [1, 2], true]);
+  expect([settings.rounds, settings.workers, buildPeers, whole]).toEqual([5, [1, 2], true, true]);
 });
 
 test("--quick measures a part, and builds no peer", () => {
-  const { variants, scenarios, settings, buildPeers, quick } = optionsOf("--quick");
+  const { variants, scenarios, settings, buildPeers, whole } = optionsOf("--quick");
   expect(variants.has("engine-1") && variants.has("ceiling")).toBe(true);
   expect(variants.size).toBeLessThan(9);
-  expect([scenarios, settings.workers, buildPeers, quick]).toEqual([["start-up"], [1], false, true]);
+  expect([scenarios, settings.workers, buildPeers, whole]).toEqual([["start-up"], [1], false, false]);
 });
 
 test("--only takes names and beginnings of names, of variants and scenarios", () => {
-  const { variants, scenarios } = optionsOf("--only", "engine-5*,held");
+  const { variants, scenarios, whole } = optionsOf("--only", "engine-5*,held");
+  expect(whole).toBe(false);
   expect([...variants]).toEqual(["engine-5", "engine-5-cel"]);
   expect(scenarios).toEqual(["held"]);
 });

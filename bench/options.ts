@@ -6,12 +6,13 @@ import { VARIANT_NAMES } from "./variants/variants.ts";
 
 /** What a run is asked to do. */
 export interface BenchOptions {
-  readonly quick: boolean;
+  /** Whether everything is measured: only such results take the place of those that are kept. */
+  readonly whole: boolean;
   readonly settings: BenchSettings;
   readonly variants: ReadonlySet<string>;
   readonly scenarios: readonly ScenarioName[];
   readonly buildPeers: boolean;
-  /** Undefined: where the kind of run puts its results. */
+  /** Undefined: `bench/results` if everything is measured, else `.cache/bench/results`. */
   readonly output: string | undefined;
 }
 
@@ -30,7 +31,7 @@ Needs h2load (nghttp2's client programs); peers need Go and Rust and are left ou
   --workers LIST   Envoy's worker threads, each 1 to 64 (1,2; quick: 1)
   --rate N         Requests a second of the steady load, 100 to 100000 (5000)
   --only LIST      Variants and scenarios by name, or all that begin with a name and "*"
-  --output FOLDER  Where report, chart and raw figures go (bench/results; quick: .cache/bench/results)
+  --output FOLDER  Where report, chart and raw figures go (bench/results; of a part: .cache/bench/results)
   --list           Print the names of variants and scenarios
   --help           Print this
 
@@ -90,7 +91,12 @@ function parse(args: readonly string[]): ParsedOptions {
   return {
     kind: "run",
     options: {
-      ...{ quick: values.quick, settings, output: values.output, buildPeers: !values.quick },
+      ...{
+        whole: !values.quick && values.only === undefined,
+        settings,
+        output: values.output,
+        buildPeers: !values.quick,
+      },
       variants: new Set(VARIANT_NAMES.filter((name) => names.has(name))),
       scenarios: SCENARIOS.filter((name) => names.has(name)),
     },

@@ -18,7 +18,7 @@ async function main(options: BenchOptions, signal: AbortSignal): Promise<boolean
     console.error(`${String(seconds).padStart(5)} s  ${line}`);
   };
   const result = await runBench({ ...options, note, signal });
-  const output = options.output ?? join(PROJECT, options.quick ? ".cache/bench/results" : "bench/results");
+  const output = options.output ?? join(PROJECT, options.whole ? "bench/results" : ".cache/bench/results");
   for (const file of await writeReport(result, output)) note(`Wrote ${file}`);
   return result.failures.length === 0;
 }

@@ -72,7 +72,7 @@ export function saturate(target: LoadTarget, load: SaturatingLoad & { log?: bool
 }
 
 /**
- * Opens so many requests at one time and waits for all answers, however long they take.
+ * Opens so many requests, some thousands a second, and waits for all answers, however long they take.
  * @throws {Error} If h2load fails or any request does.
  */
 export function holdOpen(
@@ -81,6 +81,7 @@ export function holdOpen(
 ): Promise<LoadReport> {
   const connections = Math.ceil(requests / onOneConnection);
   const options = ["-c", String(connections), "-m", String(onOneConnection), "-n", String(requests)];
+  options.push("-r", "5", "--rate-period=100ms");
   return run(target, { options, log: false });
 }
 

@@ -16,12 +16,12 @@ interface EnvoyFacts extends TokenFacts {
 
 const FILTERS = "type.googleapis.com/envoy.extensions.filters.http";
 /** A saturated machine must not turn a slow answer into an error. */
-const MESSAGE_TIMEOUT_MS = 10_000;
+const MESSAGE_TIMEOUT_MS = 60_000;
 /** So many requests may be held open at one time, on a connection to the upstream each. */
 const CONNECTIONS = 20_000;
 const CACHED_TOKENS = 100;
 
-/** Headers of one direction only: the least that the peers can be asked. */
+/** What the peers are made for: nothing has to be narrowed by their answers. */
 const HEADERS_ONLY = {
   request_header_mode: "SEND",
   response_header_mode: "SEND",
@@ -57,6 +57,8 @@ export function envoyFor(variant: Variant, facts: EnvoyFacts): EnvoyBootstrap {
     cluster.circuit_breakers.thresholds[0].max_connections = CONNECTIONS;
   }
   const manager = listeners[0].filter_chains[0].filters[0].typed_config;
+  // Exchanges that are held open must not end by Envoy's timeout of 15 s.
+  for (const { route } of manager.route_config.virtual_hosts[0].routes) route.timeout = "0s";
   const [extProc, router] = manager.http_filters;
   const { processor, filter } = variant;
   if (processor.kind === "none") {
