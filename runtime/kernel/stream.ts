@@ -134,6 +134,7 @@ export class ExchangeStream implements IncomingStream {
     const exchange = new Exchange(settings);
     exchange.messageArrived(at);
     this.#exchange = exchange;
+    this.#first = undefined;
     this.#delivery.request = message.delivery("request");
     this.#delivery.response = message.delivery("response");
     if (message.fullDuplex) {
