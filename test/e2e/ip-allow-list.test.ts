@@ -5,7 +5,7 @@ import { BUILD_TIMEOUT_MS } from "../helpers/build.ts";
 import { request } from "../helpers/http.ts";
 import { type Stack, startEnvoyFor, startStack } from "../helpers/stack.ts";
 
-const list = (route: string, parameters: object) => ({
+const list = (route: string, parameters: Record<string, unknown>) => ({
   route,
   policies: [{ name: "ip-allow-list", version: "v1.0.0", parameters }],
 });

@@ -5,7 +5,7 @@ import { type Stack, startStack } from "../helpers/stack.ts";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7/;
-const id = (parameters: object) => ({ name: "request-id", version: "v1.0.0", parameters });
+const id = (parameters: Record<string, unknown>) => ({ name: "request-id", version: "v1.0.0", parameters });
 const apiKey = { name: "api-key-validation", version: "v1.0.0", parameters: { keys: ["acme-key-1"] } };
 
 let stack: Stack;
