@@ -434,6 +434,7 @@ describe("a change of parameters", () => {
     ["the name", limit, { ...limit, name: "other" }, 2],
     ["the algorithm", limit, window, 2],
     ["the key", limit, { ...limit, key: header }, 2],
+    ["the key, of the same values", { ...limit, key: { header: "x-a" } }, { ...limit, key: header }, 2],
   ];
   test.each(changes)("of %s", (_what, before, after, passed) => {
     now = 7_200_000 * 10;
