@@ -36,7 +36,8 @@ function itemAt(list: readonly unknown[] | ReadonlySet<unknown>, key: unknown, a
   return (Array.isArray(list) ? list : [...list])[Number(index)];
 }
 
-function checkKind(value: unknown, at: number): void {
+/** @throws {Fault} For what is no value of CEL. */
+export function checkKind(value: unknown, at: number): void {
   try {
     kindOf(value);
   } catch (error) {

@@ -1,10 +1,12 @@
 // Closures of operators and calls. The values of their operands are looked at when they run: what the checker knows of
 // them only makes the common ones shorter.
+import { checkKind } from "./access.ts";
 import { calculate, type Operator } from "./arithmetic.ts";
 import type { Closure, Scope } from "./closures.ts";
 import { Fault, placed } from "./fault.ts";
 import { type Implementation, implementationOf, matches } from "./functions.ts";
-import { type CelNode, constantOf, literalText } from "./node.ts";
+import type { Meter } from "./meter.ts";
+import { type CelNode, constantOf, literalItems, literalText } from "./node.ts";
 import { compilePattern } from "./pattern.ts";
 import { contains, equals, order } from "./values.ts";
 
@@ -22,6 +24,10 @@ export function compileBinary(node: CelNode, scope: Scope): Closure {
   if ((op === "==" || op === "!=") && IDENTICAL.includes(type) && rightNode.checkedType?.name === type) {
     return compileIdentical(left, right, { meter: scope.tools.meter, wanted: op === "==" });
   }
+  const wanted = op === "in" ? literalItems(rightNode) : undefined;
+  if (wanted?.every((item) => typeof item === "string")) {
+    return compileOneOf(left, new Set<unknown>(wanted), { at, meter: scope.tools.meter });
+  }
   const compute = computeFor(op, scope);
   return (variables) => {
     const first = left(variables);
@@ -37,12 +43,26 @@ export function compileBinary(node: CelNode, scope: Scope): Closure {
 function compileIdentical(
   left: Closure,
   right: Closure,
-  { meter, wanted }: { meter: Scope["tools"]["meter"]; wanted: boolean },
+  { meter, wanted }: { meter: Meter; wanted: boolean },
 ): Closure {
   return (variables) => {
     const first = left(variables);
     meter.read(first);
     return (first === right(variables)) === wanted;
+  };
+}
+
+/** `in` a list of texts. */
+function compileOneOf(
+  value: Closure,
+  wanted: ReadonlySet<unknown>,
+  { at, meter }: { at: number; meter: Meter },
+): Closure {
+  return (variables) => {
+    const given = value(variables);
+    if (typeof given === "string") meter.read(given);
+    else checkKind(given, at);
+    return wanted.has(given);
   };
 }
 

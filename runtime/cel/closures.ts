@@ -8,7 +8,7 @@ import { Fault, placed } from "./fault.ts";
 import { fieldsOf } from "./fields.ts";
 import type { Tools } from "./functions.ts";
 import { compileHas, compileMacro } from "./macros.ts";
-import { bindsVariable, type CelNode, calledName, constantOf, literalText } from "./node.ts";
+import { bindsVariable, type CelNode, calledName, constantOf, literalItems, literalText } from "./node.ts";
 import { StringMap } from "./string-map.ts";
 import { plainKey } from "./values.ts";
 import type { Variables } from "./variables.ts";
@@ -68,7 +68,6 @@ function compileNode(node: CelNode, scope: Scope): Closure {
 
 function compileLiteral(node: CelNode): Closure {
   const value = node.args;
-  if (typeof value === "bigint") toInt(value);
   return () => value;
 }
 
@@ -100,9 +99,14 @@ function compileAccess(node: CelNode, scope: Scope): Closure {
     const key = scope.compile(keyNode as CelNode, scope);
     return (variables) => read(receiver(variables), key(variables), at);
   }
-  if (fieldsOf(receiverNode.checkedType?.name) !== undefined) {
+  if (isOwn(receiverNode)) {
     // The survey has seen that the field is there.
     return (variables) => (receiver(variables) as Record<string, unknown>)[name];
+  }
+  const message = messageOfHeaders(receiverNode);
+  if (message !== undefined) {
+    const holder = scope.compile(message, scope) as (variables: Variables) => Message;
+    return (variables) => holder(variables).header(name);
   }
   return (variables) => {
     const holder = receiver(variables);
@@ -110,7 +114,24 @@ function compileAccess(node: CelNode, scope: Scope): Closure {
   };
 }
 
+interface Message {
+  header(name: string): string;
+}
+
+/** What has the headers, where a node is the headers of a message: reading one of them needs no map of all. */
+function messageOfHeaders(node: CelNode): CelNode | undefined {
+  if (node.op !== ".") return undefined;
+  const [receiver, name] = node.args as [CelNode, string];
+  return name === "headers" && isOwn(receiver) ? receiver : undefined;
+}
+
+function isOwn(node: CelNode): boolean {
+  return fieldsOf(node.checkedType?.name) !== undefined;
+}
+
 function compileList(node: CelNode, scope: Scope): Closure {
+  const constants = literalItems(node);
+  if (constants !== undefined) return () => constants;
   const items = (node.args as CelNode[]).map((item) => scope.compile(item, scope));
   return (variables) => items.map((item) => item(variables));
 }

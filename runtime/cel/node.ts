@@ -44,6 +44,13 @@ export function literalText(node: CelNode | undefined): string | undefined {
   return node?.op === "value" && typeof node.args === "string" ? node.args : undefined;
 }
 
+/** The items of a list of nothing but literals; undefined for other nodes. Nothing that is evaluated changes a list. */
+export function literalItems(node: CelNode): readonly unknown[] | undefined {
+  if (node.op !== "list") return undefined;
+  const items = node.args as CelNode[];
+  return items.every(({ op }) => op === "value") ? Object.freeze(items.map(({ args }) => args)) : undefined;
+}
+
 function nodesIn(value: unknown): CelNode[] {
   if (Array.isArray(value)) return value.flatMap(nodesIn);
   return typeof value === "object" && value !== null && "op" in value ? [value as CelNode] : [];

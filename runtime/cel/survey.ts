@@ -5,6 +5,8 @@ import { didYouMean } from "./nearest-name.ts";
 import { bindsVariable, type CelNode, calledName, childrenOf, literalText } from "./node.ts";
 import { compilePattern } from "./pattern.ts";
 
+const MIN_INT = -(2n ** 63n);
+
 /** Which parts of the exchange a condition can read: never less than it does. */
 export interface ConditionReads {
   readonly requestBody: boolean;
@@ -52,6 +54,10 @@ export class Survey {
     const called = calledName(node);
     if (called !== undefined) this.#visitCall(node, called);
     if (node.args instanceof Uint8Array) this.#visitBytes(node);
+    if (node.op === "-_" && (node.args as CelNode).args === -MIN_INT) return undefined;
+    if (typeof node.args === "bigint" && node.args >= -MIN_INT) {
+      this.#find(node, `${node.args} is no int`, "a number of 64 bits is needed");
+    }
     for (const child of childrenOf(node)) this.#visit(child, scope);
     return undefined;
   }

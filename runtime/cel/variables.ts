@@ -22,8 +22,7 @@ type ResponseInput = Extract<ConditionInput, { readonly request: unknown }>;
 
 /** For one evaluation. */
 export class Variables {
-  /** What macros bind, at the places that were reserved when the expression was compiled. */
-  readonly locals: unknown[] = [];
+  #locals: unknown[] | undefined;
   readonly #input: ConditionInput;
   #request: RequestVariable | undefined;
   #response: ResponseVariable | undefined;
@@ -35,8 +34,14 @@ export class Variables {
     this.#input = input;
   }
 
+  /** What macros bind, at the places that were reserved when the expression was compiled. */
+  get locals(): unknown[] {
+    this.#locals ??= [];
+    return this.#locals;
+  }
+
   get request(): RequestVariable {
-    this.#request ??= new RequestVariable(requestOf(this.#input), this.#input.metadata);
+    this.#request ??= new RequestVariable(requestOf(this.#input), this.#input);
     return this.#request;
   }
 
@@ -74,14 +79,18 @@ export class Variables {
 
 export class RequestVariable {
   readonly #request: RequestInput;
-  readonly metadata: ReadonlyMap<string, unknown>;
+  readonly #exchange: ConditionInput;
   #headers: StringMap | undefined;
   #query: StringMap | undefined;
   #original: OriginalVariable | undefined;
 
-  constructor(request: RequestInput, metadata: ReadonlyMap<string, unknown>) {
+  constructor(request: RequestInput, exchange: ConditionInput) {
     this.#request = request;
-    this.metadata = metadata;
+    this.#exchange = exchange;
+  }
+
+  get metadata(): ReadonlyMap<string, unknown> {
+    return this.#exchange.metadata;
   }
 
   get path(): string {
@@ -123,6 +132,10 @@ export class RequestVariable {
     return this.#headers;
   }
 
+  header(name: string): string {
+    return this.#request.headers.get(name) ?? "";
+  }
+
   get body(): string {
     return bodyText(this.#request);
   }
@@ -161,6 +174,10 @@ export class OriginalVariable {
     this.#headers ??= headerMap(this.#original.headers);
     return this.#headers;
   }
+
+  header(name: string): string {
+    return this.#original.headers.get(name) ?? "";
+  }
 }
 
 export class ResponseVariable {
@@ -178,6 +195,10 @@ export class ResponseVariable {
   get headers(): StringMap {
     this.#headers ??= headerMap(this.#response.headers);
     return this.#headers;
+  }
+
+  header(name: string): string {
+    return this.#response.headers.get(name) ?? "";
   }
 
   get body(): string {
