@@ -7,7 +7,7 @@ VERSION := $(shell sed -n 's/^  "version": "\(.*\)",$$/\1/p' package.json)
 COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
-.PHONY: help install build show-imports demo run test test-long ok bench bench-quick generate clean
+.PHONY: help install build show-imports demo run test test-long ok bench bench-quick bench-micro generate clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: $(INSTALLED) ## Measure the engine against peers and Envoy alone, into be
 
 bench-quick: $(INSTALLED) ## The same in under three minutes, for a first look
 	@$(BUN) scripts/bench.ts --quick $(ARGS)
+
+bench-micro: $(INSTALLED) ## Measure parts of the engine by themselves: kernel, cel, transport, policies (ARGS=kernel)
+	@$(BUN) scripts/bench-micro.ts $(ARGS)
 
 generate: $(INSTALLED) ## Write generated code again: protobuf and the parameter types of the example policies
 	$(BIN)/buf generate

@@ -86,7 +86,7 @@ export async function buildPeer(name: PeerName, { fresh = true }: BuildOptions =
   if (!fresh && tool !== undefined && !(await Bun.file(executable).exists())) {
     return { leftOut: "it is not built yet, and building takes minutes: make bench does" };
   }
-  if (tool !== undefined && Bun.which(tool) === null) {
+  if (tool !== undefined && Bun.which(tool, { PATH: process.env.PATH ?? "" }) === null) {
     return { leftOut: `${tool} is not on PATH, ${hint} is needed to build it` };
   }
   await mkdir(target, { recursive: true });

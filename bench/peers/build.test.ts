@@ -1,0 +1,27 @@
+import { afterEach, expect, test } from "bun:test";
+import { join } from "node:path";
+import { buildPeer } from "./build.ts";
+
+const { PATH } = process.env;
+afterEach(() => {
+  process.env.PATH = PATH;
+});
+
+test.each([
+  ["grpc-go", "go is not on PATH"],
+  ["tonic", "cargo is not on PATH"],
+] as const)("%s is left out by name where its toolchain is missing", async (name, reason) => {
+  process.env.PATH = "/nowhere";
+  expect(await buildPeer(name)).toEqual({ leftOut: expect.stringContaining(reason) });
+});
+
+test("the ceiling stands on the transport of the engine", async () => {
+  const project = join(import.meta.dir, "../..");
+  const transportOf = async (file: string) =>
+    /import \{ create\w*Transport\b.*\} from "[./]*(transport\/.*)";/.exec(
+      (await Bun.file(join(project, file)).text()).replaceAll("runtime/transport", "transport"),
+    )?.[1];
+  const ceiling = await transportOf("bench/peers/ceiling/main.ts");
+  expect(ceiling).toBeString();
+  expect(ceiling).toBe(await transportOf("runtime/engine.ts"));
+});
