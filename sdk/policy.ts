@@ -40,7 +40,9 @@ export type PolicyFactory<Params = unknown> = (
 export interface Policy {
   /**
    * Runs for every request on the route, in the chain's order.
-   * A throw or a rejection fails the exchange with 500 and an error id.
+   * A throw, a rejection, a wrong result, or a promise that takes longer than the route's `timeout` or than is left of
+   * the message's time, is a failure: 500 with an error id, or with `failureMode: open` the policy is left out. A
+   * failed hook leaves nothing behind, and what it does afterwards is dropped.
    */
   onRequest?(ctx: RequestContext): RequestResult | Promise<RequestResult>;
   /** Runs for every response on the route, in the chain's response order. */
@@ -49,7 +51,8 @@ export interface Policy {
   onEnd?(ctx: EndContext): void;
   /**
    * Runs when no exchange can reach this instance any more: release what `getPolicy` took. A hook whose exchange
-   * was cancelled or refused may still be at work; nothing waits for it, and the signals are aborted.
+   * was cancelled or refused, or whose time was over, may still be at work; nothing waits for it, and the signals
+   * are aborted.
    */
   close?(): void | Promise<void>;
 }

@@ -43,6 +43,9 @@ export interface RequestContext extends ContextBase {
   json(): unknown;
   readonly client: Client;
   readonly attributes: Attributes;
-  /** Aborted when the client or Envoy goes away. Pass it on to whatever the hook waits for. */
+  /**
+   * Aborted when this hook's time is over, and when the client or Envoy goes away while it works. Pass it on to
+   * whatever the hook waits for.
+   */
   readonly signal: AbortSignal;
 }

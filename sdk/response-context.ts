@@ -39,7 +39,7 @@ export interface ResponseContext extends ContextBase {
    * @throws {SyntaxError} If the body is not JSON.
    */
   json(): unknown;
-  /** Aborted when the client or Envoy goes away. */
+  /** Aborted when this hook's time is over, and when the client or Envoy goes away while it works. */
   readonly signal: AbortSignal;
   /**
    * Whether this response is a denial of the engine's own, by a policy or by a fault. Only policies whose

@@ -95,6 +95,7 @@ const INTERNAL = [
   "admin/MAX_BODY_BYTES",
   "cli/MAX_CONNECTIONS",
   "cli/MAX_REQUESTS",
+  "cli/MAX_STACK",
   "config/MAX_AT_ONCE",
   "config/MAX_MILLISECONDS",
   "config/MAX_TOGETHER",
