@@ -81,6 +81,13 @@ test("a sample has its share, the same in every engine, and is part of what debu
   expect(all.lines).toHaveLength(ids.length);
 });
 
+test("edge: without a rate there is no sample, also not of an id whose hash is nought", () => {
+  const { exchanges, lines } = setup("info", 0);
+  expect(Bun.hash.crc32("")).toBe(0);
+  exchanges.write("", FACTS);
+  expect(lines).toEqual([]);
+});
+
 test.each([
   [0, 0],
   [1, ids.length],

@@ -76,7 +76,5 @@ export class RepeatedLines {
   #arm(): void {
     if (this.#timer !== undefined) return;
     this.#timer = setTimeout(() => this.flush(), SECOND_MS);
-    // Whoever ends the process flushes.
-    this.#timer.unref();
   }
 }

@@ -324,6 +324,26 @@ describe("secrets do not get into errors and logs", () => {
     expect(lines.join()).not.toContain("hun");
   });
 
+  test("from what is left behind by the policy's code, in lines that are not its own", async () => {
+    const lines: string[] = [];
+    const log = createLogger({ level: "debug", format: "json", write: (line) => void lines.push(line) });
+    const { instance } = await create(
+      registered(() => HOOKS),
+      { log },
+    );
+    log.error("Rejection that nothing waited for", { error: new Error("cannot fetch ?key=hunter2") });
+    await instance?.close();
+    log.error("Rejection that nothing waited for", { error: new Error("aborted ?key=hunter2") });
+    expect(lines).toHaveLength(2);
+    expect(lines.join()).not.toContain("hunt");
+    await create(
+      registered(() => Promise.reject(new Error("other"))),
+      { log, params: { key: "geheim3", n: 1 } },
+    );
+    log.error("Rejection that nothing waited for", { error: "geheim3" });
+    expect(lines.join()).not.toContain("geheim");
+  });
+
   test("a very short secret withholds the message, where replacing would show it", async () => {
     const { error } = await create(
       registered((_metadata, params) => Promise.reject(new Error(`got ${params.key}!`))),

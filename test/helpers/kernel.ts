@@ -4,7 +4,7 @@ import type { Policy } from "@policy-engine/sdk";
 import { BodyMemory } from "../../runtime/chain/body-memory.ts";
 import type { Chain, StepCondition } from "../../runtime/chain/chain.ts";
 import { compileChain } from "../../runtime/chain/compile.ts";
-import { PLAIN_DENIALS } from "../../runtime/chain/denial.ts";
+import { type DenialStyle, PLAIN_DENIALS } from "../../runtime/chain/denial.ts";
 import type { BodySettings } from "../../runtime/chain/exchange-bodies.ts";
 import { type MessageBudget, messageBudget } from "../../runtime/chain/message-budget.ts";
 import type { Snapshot } from "../../runtime/config/snapshot.ts";
@@ -17,9 +17,10 @@ import {
 import type { MessageKind } from "../../runtime/kernel/phases.ts";
 import { createProcessor } from "../../runtime/kernel/processor.ts";
 import type { RoutingConfig } from "../../runtime/kernel/routes.ts";
+import type { StreamContext } from "../../runtime/kernel/stream.ts";
 import { createEngineMetrics } from "../../runtime/observability/engine-metrics.ts";
 import { ExchangeLog } from "../../runtime/observability/exchange-log.ts";
-import { createLogger } from "../../runtime/observability/log.ts";
+import { createLogger, type EngineLogger } from "../../runtime/observability/log.ts";
 import type { PolicyDefinition } from "../../runtime/policy/definition.ts";
 import type { IncomingStream, StreamAcceptor } from "../../runtime/transport/transport.ts";
 
@@ -119,6 +120,12 @@ export interface DriverOptions {
   readonly bodyWaitMs?: number;
   /** Default: no bound. */
   readonly messageTimeoutMs?: number;
+  /** Default: text, and no metadata. */
+  readonly denials?: DenialStyle;
+  /** Default: a silent one. */
+  readonly log?: EngineLogger;
+  /** Of exchanges that are logged at info. Default: 0. */
+  readonly sampleRate?: number;
 }
 
 /** An engine's kernel with one route, `test`, unless told otherwise. */
@@ -130,6 +137,7 @@ export class KernelDriver {
   readonly #bodies: BodySettings;
   readonly #bodyWaitMs: number;
   readonly #budget: MessageBudget;
+  readonly #says: Pick<StreamContext, "denials" | "log" | "exchanges">;
   /** What all bodies take. */
   readonly memory: BodyMemory;
   /** How many streams hold the snapshot. */
@@ -145,11 +153,15 @@ export class KernelDriver {
       bodyMemory = 64 * 1024 * 1024,
       bodyWaitMs = 30_000,
       messageTimeoutMs = Number.POSITIVE_INFINITY,
+      denials = PLAIN_DENIALS,
+      log = SILENT,
+      sampleRate = 0,
       ...config
     } = options;
     this.memory = new BodyMemory(bodyMemory, this.metrics.bodyMemory);
     this.#bodies = { limits: { maxBytes: bodyBytes, maxRatio: 100 }, memory: this.memory };
     this.#bodyWaitMs = bodyWaitMs;
+    this.#says = { denials, log, exchanges: new ExchangeLog(log, sampleRate) };
     this.#budget = messageBudget(messageTimeoutMs);
     this.#routes =
       "steps" in routes && Array.isArray(routes.steps)
@@ -176,9 +188,7 @@ export class KernelDriver {
       bodies: this.#bodies,
       bodyWaitMs: this.#bodyWaitMs,
       budget: this.#budget,
-      denials: PLAIN_DENIALS,
-      log: SILENT,
-      exchanges: new ExchangeLog(SILENT, 0),
+      ...this.#says,
       metrics: this.metrics,
     });
   }
