@@ -50,6 +50,46 @@ describe("work is bounded when they run", () => {
     expect(decide("request.body.matches(metadata.p)", { body, metadata: { p: "^(a|aa)+$" } })).toBe(false);
   });
 
+  test.each([
+    ["^(a+)+$", 60],
+    ["^(a|a)*$", 60],
+    ["(a*)*(a*)*(a*)*b", 60],
+    ["^(([a-z])+.)+[A-Z]([a-z])+$", 60],
+    ["(x+x+)+y", 60],
+  ])("%s pays for what it reads, and no more", (pattern, length) => {
+    const body = `${"a".repeat(length)}!`;
+    const source = `request.body.matches("${pattern}")`;
+    expect(decide(source, { body })).toBe(false);
+    expect(codeOf(source, { body: body.repeat(100_000) })).toBe("too_much_work");
+  });
+
+  test("three macros inside each other over 300 items never begin, nor do two over 1,000", () => {
+    const list = `[${Array(100).fill("1").join(",")}]`;
+    const { problems } = compileCondition(`${list}.all(a, ${list}.all(b, ${list}.all(c, true)))`);
+    expect(problems[0]).toContain("macros are nested deeper");
+    const source = "metadata.all.all(a, metadata.all.all(b, metadata.all.all(c, true)))";
+    expect(compileCondition(source).problems[0]).toContain("macros are nested deeper");
+  });
+
+  test("faults that are swallowed are paid for like values", () => {
+    const source = "metadata.all.exists(a, metadata.all.exists(b, metadata.none == a || int(b) == 1))";
+    expect(codeOf(source, { metadata: { all: many } })).toBe("too_much_work");
+  });
+
+  test("texts that make a pattern of the engine's own go back and forth", () => {
+    const size = 4 * 1024 * 1024;
+    const source = (call: string) => `string(${call}) == ""`;
+    expect(codeOf(source("base64.decode(request.body)"), { body: `${"=".repeat(size)}x` })).toBe(
+      "invalid_base64",
+    );
+    expect(codeOf(source("double(request.body)"), { body: `${"1".repeat(size)}x` })).toBe(
+      "double_conversion_error",
+    );
+    expect(codeOf(source("int(request.body)"), { body: "1".repeat(size) })).toBe("int_conversion_error");
+    expect(codeOf(source("timestamp(request.body)"), { body: "1".repeat(size) })).toBe("invalid_timestamp");
+    expect(codeOf("request.host == ''", { authority: ":".repeat(size) })).toBe("false");
+  });
+
   test("a regular expression over more text than it is worth", () => {
     const body = "x".repeat(8 * 1024 * 1024);
     expect(codeOf('request.body.matches("y$")', { body })).toBe("too_much_work");

@@ -4,7 +4,7 @@ import { CHARACTERS_PER_JSON_WORK } from "./limits.ts";
 import type { Meter } from "./meter.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+const BASE64 = /^[A-Za-z0-9+/]*(={0,2})$/;
 
 export function toBytes(value: unknown): Uint8Array {
   if (typeof value === "string") return Buffer.from(value);
@@ -42,12 +42,12 @@ export function base64Encode(value: unknown): string {
 /** With or without padding. */
 export function base64Decode(value: unknown): Uint8Array {
   if (typeof value !== "string") throw new Fault("no_such_overload");
-  const bare = value.replace(/=+$/, "");
-  const padded = bare.length !== value.length;
-  if (!BASE64.test(value) || bare.length % 4 === 1 || (padded && value.length % 4 !== 0)) {
+  const padding = BASE64.exec(value)?.[1]?.length;
+  const length = value.length - (padding ?? 0);
+  if (padding === undefined || length % 4 === 1 || (padding > 0 && value.length % 4 !== 0)) {
     throw new Fault("invalid_base64");
   }
-  return Buffer.from(bare, "base64");
+  return Buffer.from(value, "base64");
 }
 
 export function bytesAt(value: unknown, index: unknown): bigint {

@@ -10,6 +10,9 @@ import { PatternCache } from "./pattern.ts";
 import { type ConditionReads, Survey } from "./survey.ts";
 import { type ConditionInput, Variables } from "./variables.ts";
 
+/** Told whatever else went wrong: `exists` may have met another fault first. */
+const TOO_MUCH_WORK = new Fault("too_much_work");
+
 /** A compiled expression. */
 export interface Program {
   readonly source: string;
@@ -88,8 +91,8 @@ function evaluate<T>(run: Closure, { input, take, meter, fail }: Evaluation<T>):
   try {
     result = take(run(new Variables(input)), meter);
   } catch (error) {
-    throw fail(error);
+    throw fail(meter.exhausted ? TOO_MUCH_WORK : error);
   }
-  if (meter.exhausted) throw fail(new Fault("too_much_work"));
+  if (meter.exhausted) throw fail(TOO_MUCH_WORK);
   return result;
 }

@@ -8,7 +8,7 @@ const INT_EDGE = 2 ** 63;
 const UINT_EDGE = 2 ** 64;
 const INTEGER = /^[+-]?[0-9]{1,20}$/;
 const UNSIGNED = /^\+?[0-9]{1,20}$/;
-const DOUBLE = /^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/;
+const DOUBLE = /^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/;
 /** Longer texts are no numbers that somebody means. */
 const MAX_NUMBER_TEXT = 400;
 

@@ -52,7 +52,7 @@ export function timePart(name: string, value: unknown, zone: unknown, meter: Met
 
 /** Milliseconds that a zone is ahead of UTC at a time: `+02:00`, `-2:00`, or a name such as `Europe/Paris`. */
 function zoneOffset(zone: string, time: Date): number {
-  const [, sign, hours, minutes] = /^([+-]?)(\d{1,2}):(\d\d)$/.exec(zone) ?? [];
+  const [, sign, hours, minutes] = /^([+-]?)([01]?\d|2[0-3]):([0-5]\d)$/.exec(zone) ?? [];
   if (hours !== undefined) {
     const offset = (Number(hours) * 60 + Number(minutes)) * 60_000;
     return sign === "-" ? -offset : offset;
