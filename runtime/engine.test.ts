@@ -31,9 +31,12 @@ beforeEach(async () => {
   lines = [];
 });
 afterEach(async () => {
-  for (const stream of streams.splice(0)) stream.cancel();
-  for (const engine of engines.splice(0)) await engine.stop();
-  await rm(folder, { recursive: true });
+  try {
+    for (const stream of streams.splice(0)) stream.cancel();
+    for (const engine of engines.splice(0)) await engine.stop();
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 interface Settings {

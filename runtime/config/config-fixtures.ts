@@ -1,5 +1,6 @@
 // What the tests of this room share: policies that write down what happens to them, and stores over real files.
-import { mkdtempSync, realpathSync, writeFileSync } from "node:fs";
+import { onTestFinished } from "bun:test";
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Policy, PolicyMetadata } from "@policy-engine/sdk";
@@ -185,9 +186,11 @@ export async function routeSet(
   return { sources: await Promise.all(reads), problems: [] };
 }
 
-/** A folder of its own for a test; the system clears it away. */
+/** A folder of its own for the test that runs, gone when it has. */
 export function temporaryFolder(): string {
-  return realpathSync(mkdtempSync(join(tmpdir(), "policy-engine-config-")));
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "policy-engine-config-")));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 /** A store and its source over a path; looked at with `source.poll()` where `watch` is not set. */

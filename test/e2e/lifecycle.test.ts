@@ -177,14 +177,17 @@ test(
   "edge: the executable alone in an empty folder, with an empty environment, serves",
   async () => {
     const folder = await mkdtemp(join(tmpdir(), "policy-engine-alone-"));
-    const executable = join(folder, "policy-engine");
-    await copyFile(await testEngine(), executable);
-    const engine = await startEngine({ routes, executable });
-    const version = new Child([executable, "version", "--json"], { cwd: folder, env: {} });
-    expect([await version.exited, JSON.parse(version.output()).policies > 0]).toEqual([0, true]);
-    expect((await readFile(executable)).length).toBeGreaterThan(1_000_000);
-    expect(await engine.stop()).toBe(0);
-    await rm(folder, { recursive: true, force: true });
+    try {
+      const executable = join(folder, "policy-engine");
+      await copyFile(await testEngine(), executable);
+      const engine = await startEngine({ routes, executable });
+      const version = new Child([executable, "version", "--json"], { cwd: folder, env: {} });
+      expect([await version.exited, JSON.parse(version.output()).policies > 0]).toEqual([0, true]);
+      expect((await readFile(executable)).length).toBeGreaterThan(1_000_000);
+      expect(await engine.stop()).toBe(0);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   },
   BUILD_TIMEOUT_MS,
 );
