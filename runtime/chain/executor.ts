@@ -1,10 +1,10 @@
 // One HTTP exchange on its way through its chain: request steps in list order, response steps in response order,
 // each direction with a cursor. At a step that needs a body which is not there yet the direction is suspended, and
-// goes on from the same step when the body has come. A step whose condition is false is left out, and so is one that
-// failed open. How a hook is run stands in hook-runner.ts.
+// goes on from the same step when the body has come. Whether a step runs is decided in step-admission.ts, and how its
+// hook is run stands in hook-runner.ts.
 import type { Outcome } from "@policy-engine/sdk";
 import type { EngineLogger } from "../observability/log.ts";
-import type { Chain, Step, StepCondition } from "./chain.ts";
+import type { Chain, Step } from "./chain.ts";
 import { RequestHookContext, ResponseHookContext } from "./contexts.ts";
 import {
   type Denial,
@@ -22,8 +22,7 @@ import {
   type Direction,
   ExchangeBodies,
 } from "./exchange-bodies.ts";
-import { type HookContext, type HookHost, HookRunner } from "./hook-runner.ts";
-import type { BodyNeed } from "./message-body.ts";
+import { HookRunner } from "./hook-runner.ts";
 import { type MessageBudget, NO_BUDGET } from "./message-budget.ts";
 import {
   type DynamicMetadata,
@@ -33,7 +32,7 @@ import {
   ResponseMessage,
 } from "./messages.ts";
 import { requestIdOf } from "./request-id.ts";
-import { StepConditions } from "./step-conditions.ts";
+import { type AdmissionHost, StepAdmission } from "./step-admission.ts";
 
 /** What an exchange begins with. */
 export interface ExchangeSettings {
@@ -49,11 +48,8 @@ export interface ExchangeSettings {
   readonly log: EngineLogger;
 }
 
-/** Whether a step runs now, waits for its body, is left out, or cannot run: then there is a denial. */
-type Admission = "run" | "suspend" | "skip" | "stop";
-
 /** See the head of the file. The caller runs the phases, sends what came out, and ends it once. */
-export class Exchange implements HookHost {
+export class Exchange implements AdmissionHost {
   readonly chain: Chain;
   readonly route: string;
   readonly request: RequestMessage;
@@ -68,7 +64,7 @@ export class Exchange implements HookHost {
   readonly #log: EngineLogger;
   readonly #hooks: HookRunner;
   readonly #bodies: ExchangeBodies;
-  readonly #conditions = new StepConditions(this);
+  readonly #admission: StepAdmission;
   #requestCursor = 0;
   #responseCursor = 0;
   /** The walk of hooks over a denial, while it waits. */
@@ -86,6 +82,7 @@ export class Exchange implements HookHost {
     this.style = style;
     this.#log = settings.log;
     this.#hooks = new HookRunner(this, budget);
+    this.#admission = new StepAdmission(this, { bodies: this.#bodies, hooks: this.#hooks });
   }
 
   /** Envoy's `x-request-id`, or one of our own where that is missing or unfit for a log. */
@@ -106,7 +103,7 @@ export class Exchange implements HookHost {
 
   /** What a step's condition came to; undefined where it has none, or was not evaluated yet. */
   decided(step: Step): boolean | undefined {
-    return this.#conditions.decided(step);
+    return this.#admission.decided(step);
   }
 
   /** Whether a step failed and was left out, as its failure mode says. */
@@ -124,7 +121,7 @@ export class Exchange implements HookHost {
     const { request: steps } = this.chain;
     while (this.#requestCursor < steps.length && this.#goesOn()) {
       const step = steps[this.#requestCursor]!;
-      const admission = this.#admit(step, "request");
+      const admission = this.#admission.admit(step, "request");
       if (admission === "suspend") return undefined;
       if (admission === "stop") break;
       // A step whose condition looks at the request's body may have nothing else to do here.
@@ -197,7 +194,7 @@ export class Exchange implements HookHost {
 
   /** Ends the chain for what the client or the upstream did about a body; it can do so often, so no error is logged. */
   refuseBody(direction: Direction, reason: BodyReason): void | Promise<void> {
-    this.#noteRefusal(direction, reason);
+    this.noteRefusal(direction, reason);
     return this.#runOnDenial();
   }
 
@@ -249,13 +246,12 @@ export class Exchange implements HookHost {
     const { response: steps } = this.chain;
     while (this.#responseCursor < steps.length && this.#goesOn()) {
       const step = steps[this.#responseCursor]!;
-      const admission = this.#admit(step, "response");
+      const admission = this.#admission.admit(step, "response");
       if (admission === "suspend") return undefined;
       // A step that was not run may still dress the denial, whose walk has begun from here.
-      if (admission === "stop") break;
+      if (admission === "stop" || (admission === "run" && this.#outOfTime(step))) break;
       this.#responseCursor++;
       if (admission === "skip") continue;
-      if (this.#outOfTime(step)) break;
       const messages = { request: this.request, response, denied: false };
       const context = new ResponseHookContext(this, step, messages);
       const pending = this.#hooks.run(step, { phase: "response", context });
@@ -280,7 +276,7 @@ export class Exchange implements HookHost {
       const step = steps[this.#responseCursor++]!;
       if (!step.appliesToDenials) continue;
       const messages = { request: this.request, response: denial.response, denied: true };
-      if (!this.#dresses(step, messages)) continue;
+      if (!this.#admission.dresses(step, messages)) continue;
       const context = new ResponseHookContext(this, step, messages);
       const pending = this.#hooks.run(step, { phase: "denial", context });
       if (pending !== undefined) return pending.then(() => this.#dress(denial));
@@ -288,70 +284,8 @@ export class Exchange implements HookHost {
     return undefined;
   }
 
-  #admit(step: Step, direction: Direction): Admission {
-    if (this.#hooks.failedOpen(step)) return "skip";
-    const { condition } = step;
-    if (condition !== undefined) {
-      const admission = this.#decide(step, condition, direction);
-      if (admission !== "run") return admission;
-    }
-    const need = direction === "request" ? step.requestBody : step.responseBody;
-    const runs = direction === "response" || step.policy.onRequest !== undefined;
-    return need === "none" || !runs ? "run" : this.#awaitBody(step, direction, need);
-  }
-
-  /** Evaluates a step's condition where it is not pinned yet; one that looks at a body waits for it. */
-  #decide(step: Step, { reads }: StepCondition, direction: Direction): Admission {
-    const decided = this.#conditions.decided(step);
-    if (decided !== undefined) return decided ? "run" : "skip";
-    if (direction === "request" ? reads.requestBody : reads.responseBody) {
-      const admission = this.#awaitBody(step, direction, "buffered");
-      // Left out for its body's sake: its other phase is left out too.
-      if (admission === "skip") this.#conditions.pin(step, false);
-      if (admission !== "run") return admission;
-    }
-    const decision = this.#conditions.evaluate(step, this.#conditionContext(step, direction));
-    if (decision.errorId === undefined) return this.#conditions.pin(step, decision.value) ? "run" : "skip";
-    this.#conditions.pin(step, false);
-    if (step.conditionError === "skip") return "skip";
-    this.#end(500, "condition_failed", { errorId: decision.errorId, decider: step });
-    return "stop";
-  }
-
-  #conditionContext(step: Step, direction: Direction): HookContext {
-    if (direction === "request") return new RequestHookContext(this, step, this.request, "buffered");
-    const messages = { request: this.request, response: this.response!, denied: false };
-    return new ResponseHookContext(this, step, messages, "buffered");
-  }
-
-  /** Whether a step that applies to denials runs on this one: its condition has decided, or decides. */
-  #dresses(
-    step: Step,
-    messages: { request: RequestMessage; response: ResponseMessage; denied: boolean },
-  ): boolean {
-    if (this.#hooks.failedOpen(step)) return false;
-    if (step.condition === undefined) return true;
-    const decided = this.#conditions.decided(step);
-    if (decided !== undefined) return decided;
-    const decision = this.#conditions.evaluate(
-      step,
-      new ResponseHookContext(this, step, messages, "buffered"),
-    );
-    return decision.errorId === undefined && decision.value;
-  }
-
-  #awaitBody(step: Step, direction: Direction, need: BodyNeed): Admission {
-    const message = this.#message(direction);
-    const state = this.#bodies.prepare(direction, message, need);
-    if (state === "suspend") return "suspend";
-    if (state === "ready") return "run";
-    if (state === "body_unbufferable" && step.onUnbufferable === "skip") return "skip";
-    if (typeof state === "string") this.#noteRefusal(direction, state);
-    else this.#hooks.fail(step, direction, { cause: state });
-    return this.denial === undefined ? "skip" : "stop";
-  }
-
-  #noteRefusal(direction: Direction, reason: BodyReason): void {
+  /** Ends the chain for a body's sake. */
+  noteRefusal(direction: Direction, reason: BodyReason): void {
     const errorId = newErrorId();
     const fields = { request_id: this.requestId, route: this.route, direction, reason, error_id: errorId };
     this.#log.repeated("warn", "Refused a body", fields);

@@ -196,7 +196,7 @@ describe("edge: Policy execution timeout", () => {
     const [reason, errorId] = Buffer.from(exchange.denial!.response.body.content).toString().split(" ");
     expect(lines[0]?.fields).toMatchObject({ reason: reason!, error_id: errorId!, failure_mode: "closed" });
     expect(String(lines[0]?.fields.error)).toBe(
-      "TimeoutError: The hook did not end within its timeout of 5 ms",
+      "TimeoutError: Policy slow:v1.0.0 did not end within its timeout of 5 ms",
     );
     expect(signal?.aborted).toBe(true);
     expect(signal?.reason).toMatchObject({ name: "TimeoutError" });
@@ -339,6 +339,19 @@ describe("the time of a message", () => {
     exchange.messageArrived(old());
     await exchange.runResponse(OK);
     expect(exchange.denial).toMatchObject({ reason: "message_timeout", response: { status: 504 } });
+  });
+
+  test("a step that had no time left may still dress the denial", async () => {
+    const ran: string[] = [];
+    const dress: TestStep = {
+      appliesToDenials: true,
+      policy: { onResponse: (ctx) => void ran.push(`denied: ${ctx.denied}`) },
+    };
+    const { exchange } = start([{ policy: { onResponse: () => void ran.push("first") } }, dress], { budget });
+    await exchange.runRequest();
+    exchange.messageArrived(old());
+    await exchange.runResponse(OK);
+    expect([exchange.denial?.reason, ran]).toEqual(["message_timeout", ["first", "denied: true"]]);
   });
 
   test("steps that do not run in it do not remain: those left out, and those that wait for a body", async () => {

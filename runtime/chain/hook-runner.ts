@@ -125,7 +125,8 @@ export class HookRunner {
 
   /** Gives up the hook that works: nobody waits for it any more. */
   giveUp(): void {
-    this.#pending?.giveUp(new DOMException("The exchange is over", "AbortError"));
+    if (this.#pending?.open !== true) return;
+    this.#pending.giveUp(new DOMException("The exchange is over", "AbortError"));
   }
 
   /** Runs `onEnd` of the steps of which a hook had started. */
@@ -146,7 +147,8 @@ export class HookRunner {
       if (messageEnd < ownEnd) this.#now = Math.max(this.#now, messageEnd);
       const limit =
         messageEnd < ownEnd ? "the time of the message" : `its timeout of ${run.step.timeoutMs} ms`;
-      const cause = new DOMException(`The hook did not end within ${limit}`, "TimeoutError");
+      const { name, version } = run.step;
+      const cause = new DOMException(`Policy ${name}:${version} did not end within ${limit}`, "TimeoutError");
       this.fail(run.step, run.phase, { cause, reason: "policy_timeout" });
       pending.giveUp(cause);
     });
