@@ -9,8 +9,6 @@ const UINT_EDGE = 2 ** 64;
 const INTEGER = /^[+-]?[0-9]{1,20}$/;
 const UNSIGNED = /^\+?[0-9]{1,20}$/;
 const DOUBLE = /^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/;
-/** Longer texts are no numbers that somebody means. */
-const MAX_NUMBER_TEXT = 400;
 
 export function toBool(value: unknown): boolean {
   if (typeof value === "boolean") return value;
@@ -50,7 +48,7 @@ export function toDouble(value: unknown): number {
   if (typeof value === "bigint") return Number(value);
   if (value instanceof UnsignedInt) return Number(value.value);
   if (typeof value !== "string") throw new Fault("no_such_overload");
-  if (value.length <= MAX_NUMBER_TEXT && DOUBLE.test(value)) return Number(value);
+  if (DOUBLE.test(value)) return Number(value);
   const [, sign, name] = /^([+-]?)(inf|infinity|nan)$/i.exec(value) ?? [];
   if (name === undefined) throw new Fault("double_conversion_error");
   if (name.toLowerCase() === "nan") return Number.NaN;

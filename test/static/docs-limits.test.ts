@@ -40,7 +40,7 @@ const FIXED: Readonly<Record<string, readonly string[]>> = {
   "Items that a condition goes over": ["cel/MAX_ITEMS"],
   "Work of one evaluation": ["cel/MAX_WORK"],
   "Text that a condition makes": ["cel/MAX_MADE_TEXT"],
-  "Text that a condition splits": ["cel/MAX_SPLIT_TEXT"],
+  "Text that a condition splits or replaces in": ["cel/MAX_SPLIT_TEXT"],
   "Text of a duration in a condition": ["cel/MAX_DURATION_TEXT"],
   "A regular expression in a condition": ["cel/MAX_PATTERN_TEXT"],
   "One that the condition makes": ["cel/MAX_MADE_PATTERN_TEXT"],
