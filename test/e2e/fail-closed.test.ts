@@ -30,7 +30,7 @@ async function allStreamsFreed(): Promise<void> {
   await waitFor("end of every stream", async () => (await streamsActive()) === 0);
 }
 
-test("edge: a hook that never ends is Envoy's timeout, reaches no upstream, and its stream is freed", async () => {
+test("edge: a hook that never ends where Envoy gives up first: 504, reaches no upstream, and its stream is freed", async () => {
   stack.upstream.forget();
   const envoy = await startEnvoyFor(stack, {
     routes,

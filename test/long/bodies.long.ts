@@ -32,6 +32,7 @@ beforeAll(async () => {
       route("wait", onRequest({ see: "x-saw", edit: "append", text: "!" })),
     ],
     config: {
+      extProc: { messageTimeout: "10m" },
       limits: { bodyBytes: String(BODY_BYTES), bodyMemory: String(BODY_MEMORY), bodyWait: "10m" },
     },
     envoy({ extProc }) {
