@@ -7,7 +7,7 @@ import { Fault, placed } from "./fault.ts";
 import { type Implementation, implementationOf, matches } from "./functions.ts";
 import type { Meter } from "./meter.ts";
 import { type CelNode, constantOf, literalItems, literalText } from "./node.ts";
-import { compilePattern } from "./pattern.ts";
+import { compileLiteralPattern } from "./pattern.ts";
 import { contains, equals, order } from "./values.ts";
 
 type Compute = (left: unknown, right: unknown) => unknown;
@@ -143,7 +143,7 @@ function compileOperands(
 
 /** The survey has seen that the pattern compiles. */
 function matchesLiteral(source: string): Implementation {
-  const pattern = compilePattern(source);
+  const pattern = compileLiteralPattern(source);
   if (typeof pattern === "string") throw new Fault("invalid_regular_expression");
   return (tools, value) => {
     if (typeof value !== "string") throw new Fault("no_such_overload");

@@ -41,6 +41,11 @@ describe("conditionFacts() tells constants", () => {
     ["metadata.a == 1", undefined],
     ["auth.subject == ''", undefined],
     ['has(metadata.a) && metadata.a == "b"', undefined],
+    ["has(request.headers.a)", undefined],
+    ["!has(auth.claims.a) && !has(request.original)", undefined],
+    ["has(response.headers.a) || has(client.address)", undefined],
+    ['"a" in metadata', undefined],
+    ['[1].exists(x, route == "a")', undefined],
     ['time < timestamp("2020-01-01T00:00:00Z")', undefined],
     ["[1][2] == 1", undefined],
   ])("%s", (source, constant) => {

@@ -20,10 +20,10 @@ export function conditionFacts(condition: Condition): ConditionFacts {
 
 /**
  * CEL lets `false && x` be false whatever becomes of x: evaluated over nothing, a condition that still has a value
- * is constant. `has` makes a value out of what is missing, and the time needs no exchange: those are not told.
+ * is constant. The time needs no exchange, so what reads it is not told.
  */
 function constantOf(condition: Condition, names: ReadonlySet<string>): boolean | undefined {
-  if (names.has("time") || /\bhas\s*\(/.test(condition.source)) return undefined;
+  if (names.has("time")) return undefined;
   try {
     return condition.evaluate(NOTHING);
   } catch {

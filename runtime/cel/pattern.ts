@@ -60,6 +60,37 @@ export function compilePattern(source: string): Pattern | string {
   return { instructions, test: (text) => compiled.test(text) };
 }
 
+/**
+ * A pattern that is a literal. Where it has to match all of the text, `^…$`, the engine is asked for just that: it goes over
+ * the text several times faster than when it looks for the beginning at each character.
+ */
+export function compileLiteralPattern(source: string): Pattern | string {
+  const pattern = compilePattern(source);
+  const whole = typeof pattern === "string" ? undefined : insideAnchors(source);
+  if (whole === undefined) return pattern;
+  const compiled = RE2JS.compile(whole);
+  return { instructions: compiled.re2().prog.numInst(), test: (text) => compiled.testExact(text) };
+}
+
+/** What stands between `^` and `$`, where these belong to all of a well-formed pattern; else undefined. */
+function insideAnchors(source: string): string | undefined {
+  if (!/^\^[^*+?{].*\$$/s.test(source)) return undefined;
+  const inside = source.slice(1, -1);
+  // An escaped character, a class, the beginning of a group, or one other character; a quotation is none of them.
+  const part = /\\[^QE]|\[\^?(?:[^\\[\]]|\\.)+\]|\((?:\?:)?|[^\\[(]/suy;
+  let depth = 0;
+  for (let at = 0; at < inside.length; at = part.lastIndex) {
+    part.lastIndex = at;
+    const [token] = part.exec(inside) ?? [];
+    // Flags may change what the anchors mean.
+    if (token === undefined || (token === "(" && inside[part.lastIndex] === "?")) return undefined;
+    if (token.startsWith("(")) depth++;
+    else if (token === ")") depth--;
+    else if (token === "|" && depth === 0) return undefined;
+  }
+  return inside;
+}
+
 /** The larger number of each `{from,to}`. */
 function countsOf(source: string): number[] {
   return [...source.matchAll(/\{(\d+)(?:,(\d*))?\}/g)].map(([, from = "", to = ""]) =>
