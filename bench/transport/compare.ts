@@ -18,7 +18,7 @@ const [rounds = 5, streams = 100_000] = process.argv.slice(2).map(Number);
 
 interface Server {
   readonly name: string;
-  readonly child: Bun.ReadableSubprocess;
+  readonly child: Bun.Subprocess<"ignore", "pipe", "inherit">;
   readonly address: string;
 }
 

@@ -118,9 +118,8 @@ export class Http2Connection implements FrameHandler, StreamHost {
   drained(): void {
     this.#inTurn = true;
     this.#flush();
-    this.sender.pump();
     this.#inTurn = false;
-    this.#settle();
+    this.#tellCancelled();
   }
 
   /** The socket is closed. */
@@ -490,7 +489,9 @@ export class Http2Connection implements FrameHandler, StreamHost {
   #flush(): void {
     if (this.#phase === "over") return;
     const { output } = this.sender;
-    if (!output.flush(this.#socket)) return;
+    do {
+      if (!output.flush(this.#socket)) return;
+    } while (output.pending === 0 && this.sender.pump());
     const isFull = output.pending > PAUSE_READING_BYTES;
     if (isFull !== this.#isPaused) {
       this.#isPaused = isFull;

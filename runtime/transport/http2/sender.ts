@@ -118,15 +118,20 @@ export class Sender {
     this.pump();
   }
 
-  /** Sends what the windows and the socket let through: a frame of each stream in turn. */
-  pump(): void {
+  /**
+   * Writes what the windows let through, a frame of each stream in turn, until as much waits for the socket as may.
+   * Returns whether it wrote anything: then there may be more when the socket has taken that.
+   */
+  pump(): boolean {
+    const before = this.output.pending;
     for (const stream of this.#ready) {
-      if (this.#window <= 0 || this.output.pending > PAUSE_READING_BYTES) return;
+      if (this.#window <= 0 || this.output.pending > PAUSE_READING_BYTES) break;
       this.#ready.delete(stream);
       this.#sendFrame(stream, stream.backlog!);
       // A set goes over what is added while it is gone over: the stream's next turn comes after the others'.
       if (stream.backlog !== undefined && stream.sendWindow > 0) this.#ready.add(stream);
     }
+    return this.output.pending > before;
   }
 
   /** Forgets what a stream still had to send. */
