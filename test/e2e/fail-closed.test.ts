@@ -9,6 +9,7 @@ const HANGING = 50;
 
 const routes = [
   { route: "hang", policies: [{ name: "faulty", parameters: { how: "hang-request" } }] },
+  { route: "listen", policies: [{ name: "faulty", parameters: { how: "hang-listening" } }] },
   { route: "fine", policies: [{ name: "tag", parameters: { label: "1" } }] },
   { route: "response", policies: [{ name: "tag-response", parameters: { label: "a" } }] },
   { route: "deny", policies: [{ name: "deny", parameters: { status: 403, body: "no: 100 %" } }] },
@@ -47,18 +48,22 @@ test("edge: a hook that never ends where Envoy gives up first: 504, reaches no u
   }
 });
 
-test("edge: clients that go away while a hook waits leave nothing behind", async () => {
+test("edge: clients that go away while a hook waits leave nothing behind, and the hook is told", async () => {
   stack.upstream.forget();
+  const told = () => stack.engine.logs().filter(({ message }) => message === "told by its signal");
   const cancelled = await stack.engine.metric("policy_kernel_requests_total", { status: "cancelled" });
   const connections = await Promise.all(
     Array.from({ length: HANGING }, () => HttpConnection.open(stack.envoy.port)),
   );
-  for (const connection of connections) connection.write("GET /hang HTTP/1.1\r\nhost: a\r\n\r\n");
+  for (const connection of connections) connection.write("GET /listen HTTP/1.1\r\nhost: a\r\n\r\n");
   await waitFor("hooks that wait", async () => (await streamsActive()) === HANGING);
   for (const connection of connections) connection.close();
   await allStreamsFreed();
   const after = await stack.engine.metric("policy_kernel_requests_total", { status: "cancelled" });
   expect(after - cancelled).toBe(HANGING);
+  await waitFor("signals", () => told().length >= HANGING);
+  expect(told()).toHaveLength(HANGING);
+  expect(told()[0]?.metadata?.reason).toBe("AbortError");
   expect(stack.upstream.requests).toEqual([]);
 });
 

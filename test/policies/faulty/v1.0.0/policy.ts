@@ -5,6 +5,7 @@ interface Params {
     | "create"
     | "hang"
     | "hang-request"
+    | "hang-listening"
     | "hang-response"
     | "throw"
     | "reject"
@@ -46,6 +47,11 @@ function failing(ctx: RequestContext, { how, forMs }: Params): RequestResult | P
     case "bad-header":
       return { setHeaders: { "x-split": "a\r\nx-injected: b" } };
     case "hang-request":
+      return new Promise(() => {});
+    case "hang-listening":
+      ctx.signal.addEventListener("abort", () =>
+        ctx.log.info("told by its signal", { reason: ctx.signal.reason.name }),
+      );
       return new Promise(() => {});
     case "block": {
       const end = performance.now() + forMs;
