@@ -16,7 +16,10 @@ export interface MeasureOptions extends RigOptions {
   readonly body: string | undefined;
 }
 
-/** Measures a variant once: programs that were just started, warmed up, under each kind of load in turn. */
+/**
+ * Measures a variant once: programs that were just started, warmed up, under each kind of load in turn. A steady rate
+ * above what goes through at saturation would only measure how long the queue got, so it is left out.
+ */
 export async function measureVariant(
   variant: Variant,
   bench: Bench,
@@ -33,7 +36,10 @@ export async function measureVariant(
       saturate(target, { ...SATURATING, seconds: settings.saturatedSeconds }),
     );
     const rate = settings.rate * (body === undefined ? 1 : settings.bodyRateShare);
-    const steady = await watch(() => holdRate(target, { rate, seconds: settings.steadySeconds }));
+    const steady =
+      saturated.perSecond < rate
+        ? undefined
+        : await watch(() => holdRate(target, { rate, seconds: settings.steadySeconds }));
     const single = await saturate(target, {
       ...{ connections: 1, requestsAtOnce: 1, seconds: settings.singleSeconds, log: true },
     });
@@ -41,16 +47,18 @@ export async function measureVariant(
       "saturated.perSecond": saturated.perSecond,
       "saturated.envoyCpu": saturated.envoyCpu,
       "saturated.upstreamCpu": saturated.upstreamCpu,
-      "steady.perSecond": steady.perSecond,
-      "steady.envoyCpu": steady.envoyCpu,
-      "steady.p50": percentile(steady.latencies, 0.5),
-      "steady.p95": percentile(steady.latencies, 0.95),
-      "steady.p99": percentile(steady.latencies, 0.99),
+      ...(steady !== undefined && {
+        "steady.perSecond": steady.perSecond,
+        "steady.envoyCpu": steady.envoyCpu,
+        "steady.p50": percentile(steady.latencies, 0.5),
+        "steady.p95": percentile(steady.latencies, 0.95),
+        "steady.p99": percentile(steady.latencies, 0.99),
+      }),
       "single.p50": percentile(single.latencies, 0.5),
       "single.p99": percentile(single.latencies, 0.99),
       ...(rig.processor !== undefined && {
         "saturated.processorCpu": saturated.processorCpu,
-        "steady.processorCpu": steady.processorCpu,
+        ...(steady !== undefined && { "steady.processorCpu": steady.processorCpu }),
         memory: (await residentMemory(rig.processor.pid)) / MEGABYTE,
       }),
     };

@@ -6,7 +6,7 @@ import { freePort } from "../../test/helpers/ports.ts";
 import { waitFor } from "../../test/helpers/wait.ts";
 import { ROUTE, SHOW_PATH } from "../load/work.ts";
 import type { Peer, PeerName } from "../peers/build.ts";
-import { envoyFor } from "../variants/envoy.ts";
+import { envoyFor, MESSAGE_TIMEOUT_MS } from "../variants/envoy.ts";
 import type { Variant } from "../variants/variant.ts";
 import type { TokenFacts } from "../variants/variants.ts";
 import { type CorePlan, onCores } from "./cores.ts";
@@ -78,20 +78,20 @@ async function startProcessor(
 ): Promise<RunningProcessor | undefined> {
   const runner = onCores(plan?.processor, []);
   if (processor.kind === "none") return undefined;
+  const port = await freePort();
   if (processor.kind === "engine") {
+    const extProc = { address: `127.0.0.1:${port}`, messageTimeout: `${MESSAGE_TIMEOUT_MS}ms` };
     const engine = await startEngine({
       executable: bench.engine,
       routes: [{ route: ROUTE, policies: processor.policies as { name: string }[] }],
-      config: { log: { level: "warn", format: "json" } },
+      config: { extProc, log: { level: "warn", format: "json" } },
       runner,
     });
-    const port = Number(engine.extProc.split(":").at(-1));
     return { pid: engine.pid, port, stop: () => engine.stop() };
   }
   const peer = bench.peers.get(processor.name);
   if (peer === undefined || "leftOut" in peer)
     throw new Error(`Cannot run "${processor.name}": it is not built`);
-  const port = await freePort();
   const child = new Child([
     ...[...runner, peer.executable, "--port", String(port)],
     ...(processor.name === "tonic" ? ["--threads", String(workers)] : []),

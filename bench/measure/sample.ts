@@ -18,5 +18,5 @@ export const METRICS = [
 
 export type Metric = (typeof METRICS)[number];
 
-/** A variant without a processor has neither its CPU nor its memory. */
+/** A variant without a processor has neither its CPU nor its memory; one that is too slow has nothing steady. */
 export type Sample = Readonly<Partial<Record<Metric, number>>>;

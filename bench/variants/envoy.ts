@@ -16,7 +16,7 @@ interface EnvoyFacts extends TokenFacts {
 
 const FILTERS = "type.googleapis.com/envoy.extensions.filters.http";
 /** A saturated machine must not turn a slow answer into an error. */
-const MESSAGE_TIMEOUT_MS = 60_000;
+export const MESSAGE_TIMEOUT_MS = 60_000;
 /** So many requests may be held open at one time, on a connection to the upstream each. */
 const CONNECTIONS = 20_000;
 const CACHED_TOKENS = 100;
