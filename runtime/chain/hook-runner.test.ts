@@ -86,9 +86,10 @@ describe("FR-053: failure mode open", () => {
     expect([exchange.dynamicMetadata, exchange.metadata.size]).toEqual([{}, 0]);
     await exchange.runResponse(OK);
     expect(ran).toEqual(["next", "response"]);
-    expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatchObject({
-      level: "error",
+    // On a slow machine a rejection may come after its time was over, which is a line at debug.
+    const errors = lines.filter(({ level }) => level === "error");
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toMatchObject({
       message: "Policy failed in onRequest",
       fields: { policy: "bad", failure_mode: "open", error_id: expect.stringMatching(/^[0-9a-f]{16}$/) },
     });

@@ -56,6 +56,8 @@ export class HookRunner {
   #now = 0;
   #pending: PendingHook | undefined;
   #failedOpen: Set<Step> | undefined;
+  /** Names for Envoy, if they are asked for. */
+  #leftOut: string[] | undefined;
 
   constructor(host: HookHost, budget: MessageBudget) {
     this.#host = host;
@@ -116,11 +118,20 @@ export class HookRunner {
     if (failureMode === "open") {
       this.#failedOpen ??= new Set();
       this.#failedOpen.add(step);
-      this.#tellEnvoy(this.#failedOpen);
+      this.tellLeftOut(step);
       return;
     }
     const { style } = this.#host;
     this.#host.denial = engineDenial(500, reason, { errorId, decider: step, style });
+  }
+
+  /** Lets Envoy know, if asked for, of a policy that a fault left out: the request may pass without it. */
+  tellLeftOut({ name, version }: Step): void {
+    const { style, dynamicMetadata } = this.#host;
+    const { metadataNamespace: namespace } = style;
+    if (namespace === undefined) return;
+    this.#leftOut = [...(this.#leftOut ?? []), `${name}:${version}`];
+    dynamicMetadata[namespace] = { ...dynamicMetadata[namespace], failed_open: this.#leftOut };
   }
 
   /** Gives up the hook that works: nobody waits for it any more. */
@@ -217,15 +228,6 @@ export class HookRunner {
 
   #messageEnd(phase: Phase): number {
     return this.#arrivedAt + (phase === "denial" ? this.#budget.denialMs : this.#budget.stepsMs);
-  }
-
-  /** A request that passes without a policy that should have looked at it is worth knowing of. */
-  #tellEnvoy(failedOpen: ReadonlySet<Step>): void {
-    const { style, dynamicMetadata } = this.#host;
-    const { metadataNamespace: namespace } = style;
-    if (namespace === undefined) return;
-    const names = Array.from(failedOpen, ({ name, version }) => `${name}:${version}`);
-    dynamicMetadata[namespace] = { ...dynamicMetadata[namespace], failed_open: names };
   }
 
   #stopClock({ step, startedAt }: HookRun): void {

@@ -79,7 +79,11 @@ export class StepAdmission {
     const { value = false, errorId } = this.#evaluate(step, this.#conditionContext(step, direction));
     this.#pin(step, value);
     if (value) return "run";
-    if (errorId === undefined || step.conditionError === "skip") return "skip";
+    if (errorId === undefined) return "skip";
+    if (step.conditionError === "skip") {
+      this.#hooks.tellLeftOut(step);
+      return "skip";
+    }
     const { style } = this.#host;
     this.#host.denial = engineDenial(500, "condition_failed", { errorId, decider: step, style });
     return "stop";
@@ -104,8 +108,13 @@ export class StepAdmission {
     } catch (cause) {
       const errorId = newErrorId();
       step.metrics.failure("condition").inc();
-      const fields = { request_id: this.#host.requestId, error_id: errorId, error: cause };
-      step.log.repeated("warn", "Condition failed", { ...fields, conditionError: step.conditionError });
+      step.log.repeated("warn", "Condition failed", {
+        request_id: this.#host.requestId,
+        reason: "condition_failed",
+        error_id: errorId,
+        condition_error: step.conditionError,
+        error: cause,
+      });
       return { errorId };
     }
   }

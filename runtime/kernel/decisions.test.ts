@@ -75,6 +75,26 @@ describe("the metadata of a decision", () => {
     expect(stream.dynamicMetadata).toEqual({ told: { failed_open: ["first:v1.0.0", "second:v1.0.0"] } });
   });
 
+  test("names also whose condition failed and who was left out for it", () => {
+    const reads = { requestBody: false, response: false, responseBody: false };
+    const condition = {
+      source: "broken",
+      reads,
+      evaluate: () => {
+        throw new Error("on purpose");
+      },
+    };
+    const step = { name: "gate", policy: deny, condition };
+    expect(open([{ ...step, conditionError: "skip" }]).send("request_headers").dynamicMetadata).toEqual({
+      told: { failed_open: ["gate:v1.0.0"] },
+    });
+    expect(open([{ ...step, conditionError: "deny" }]).send("request_headers").dynamicMetadata).toMatchObject(
+      {
+        told: { outcome: "failed", reason: "condition_failed", policy: "gate" },
+      },
+    );
+  });
+
   test("is nothing where everything passes, and nothing without a namespace", () => {
     const passing = open([{ policy: pass }]).send("request_headers");
     expect(passing.dynamicMetadata).toBeUndefined();
