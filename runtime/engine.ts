@@ -1,6 +1,7 @@
 // The composition root: makes the rooms and joins them. It starts from the outside in, so that probes are answered
 // from the first moment, and stops the other way round, so that nothing is taken away from an exchange.
 import { type AdminSources, adminPages, type EngineStatus } from "./admin/admin-pages.ts";
+import { createGrpcHealth, type GrpcHealth } from "./admin/grpc-health.ts";
 import { healthPages, type Readiness } from "./admin/health-pages.ts";
 import type { HttpPages, HttpServer } from "./admin/http-server.ts";
 import { bodySettings } from "./chain/exchange-bodies.ts";
@@ -80,6 +81,10 @@ class EngineRun implements Engine {
   #store: SnapshotStore | undefined;
   #source: FileSource | undefined;
   #transport: Transport | undefined;
+  readonly #grpcHealth: GrpcHealth = createGrpcHealth({
+    services: [PROCESS_METHOD.split("/")[1]!],
+    isServing: () => this.#readiness() === "ready",
+  });
   #health: HttpServer | undefined;
   #admin: HttpServer | undefined;
   #started = false;
@@ -133,6 +138,7 @@ class EngineRun implements Engine {
     this.#metrics.workerHealth.set(0);
     // A reload at work may wait for a policy that is being created; Envoy's streams do not wait for that.
     const sourceStopped = this.#source?.stop();
+    this.#grpcHealth.stop();
     await this.#attempt("stop the gRPC server", this.#transport?.stop(this.#config.limits.shutdownTimeoutMs));
     await this.#attempt("stop reading routes", within(CLOSE_TIMEOUT_MS, sourceStopped));
     await this.#attempt("close the policies", within(CLOSE_TIMEOUT_MS, this.#store?.close()));
@@ -172,7 +178,7 @@ class EngineRun implements Engine {
     const ownHttp2 = process.env.POLICY_ENGINE_TRANSPORT === "http2";
     const transport = (ownHttp2 ? createHttp2Transport : createGrpcTransport)({
       address: extProc.address,
-      services: { [PROCESS_METHOD]: accept },
+      services: { [PROCESS_METHOD]: accept, ...this.#grpcHealth.services },
       maxMessageBytes: limits.bodyBytes + MESSAGE_OVERHEAD_BYTES,
       log,
     });

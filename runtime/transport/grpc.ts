@@ -110,10 +110,10 @@ function serve(accept: StreamAcceptor, calls: OpenCalls): grpc.handleBidiStreami
         if (open) call.end();
         open = false;
       },
-      fail: (message) => {
+      fail: (message, status = grpc.status.INTERNAL) => {
         if (!open) return;
         open = false;
-        call.emit("error", { code: grpc.status.INTERNAL, details: message });
+        call.emit("error", { code: status, details: message });
       },
     };
     const stream: IncomingStream = accept({ get: (name) => textOf(call.metadata.get(name)[0]) }, out);

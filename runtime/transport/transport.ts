@@ -12,8 +12,8 @@ export interface OutgoingStream {
   send(message: Uint8Array): void;
   /** Ends the stream well. */
   end(): void;
-  /** Ends the stream with an internal error; the text is for the peer. */
-  fail(message: string): void;
+  /** Ends the stream with an error; the text is for the peer. `status` is one of gRPC's, by default INTERNAL (13). */
+  fail(message: string, status?: number): void;
 }
 
 /** The receiving side of a stream, called in order. */

@@ -19,7 +19,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   gen: ["@bufbuild/protobuf"],
   kernel: ["sdk", "chain", "config", "gen", "observability", "type:transport", "@bufbuild/protobuf"],
   transport: ["observability", "@grpc/grpc-js"],
-  admin: ["config", "policy", "observability"],
+  admin: ["config", "policy", "observability", "type:transport"],
   cli: [
     ...[
       "sdk",

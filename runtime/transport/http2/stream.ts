@@ -78,8 +78,8 @@ export class GrpcStream implements OutgoingStream {
     this.#finish(this.isHeadSent ? OK_TRAILERS : onlyTrailersFrame(STATUS.OK, ""));
   }
 
-  fail(message: string): void {
-    this.#endWith(STATUS.INTERNAL, message);
+  fail(message: string, status: number = STATUS.INTERNAL): void {
+    this.#endWith(status, message);
   }
 
   /** How long the peer has left its half open behind the end of the other, in milliseconds. */
