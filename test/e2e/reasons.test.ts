@@ -33,6 +33,17 @@ const routes = [
     ],
   },
   {
+    route: "condition",
+    policies: [
+      {
+        name: "tag",
+        parameters: { label: "1" },
+        executionCondition: 'int(request.headers["x-number"]) > 1',
+        conditionError: "skip",
+      },
+    ],
+  },
+  {
     route: "open-then-denied",
     policies: [faulty("throw", { failureMode: "open" }), deny({ reason: "no_token" })],
   },
@@ -220,6 +231,12 @@ test("FR-052: a request that passed without policies that fail open names them",
   const { response, line } = await ask("/open");
   expect([response.status, line.details]).toEqual([200, "via_upstream"]);
   expect(line.decision).toEqual({ failed_open: ["faulty:v1.0.0", "faulty:v1.0.0"] });
+});
+
+test("FR-015: a request that passed without a policy whose condition failed names it", async () => {
+  expect((await ask("/condition", { headers: [["x-number", "1"]] })).line.decision).toBeNull();
+  const { response, line } = await ask("/condition", { headers: [["x-number", "one"]] });
+  expect([response.status, line.decision]).toEqual([200, { failed_open: ["tag:v1.0.0"] }]);
 });
 
 test("FR-052: a denial behind a policy that failed open has both", async () => {
