@@ -28,7 +28,9 @@ const METADATA_DEPTH = 32;
 
 const encoder = new TextEncoder();
 
-const HEADER_KEYS = ["removeHeaders", "setHeaders", "addHeadersIfAbsent", "appendHeaders"] as const;
+/** In the order in which they are applied. */
+const SETTING_KEYS = ["setHeaders", "addHeadersIfAbsent", "appendHeaders"] as const;
+const HEADER_KEYS = ["removeHeaders", ...SETTING_KEYS] as const;
 const REQUEST_KEYS: ReadonlySet<string> = new Set([
   ...HEADER_KEYS,
   "body",
@@ -72,7 +74,7 @@ export function applyRequestChanges(
     throw new TypeError("Cannot change the body: it cannot be buffered");
   }
   if (reroute !== undefined && typeof reroute !== "boolean") throw wrong("reroute", reroute, "true or false");
-  const edits = checkHeaders(changes);
+  const operations = checkHeaders(changes);
   const checkedMetadata = checkMetadata(changes.dynamicMetadata);
 
   // CONNECT has no path that a query could follow.
@@ -81,7 +83,7 @@ export function applyRequestChanges(
   }
 
   if (body !== undefined) request.setBody(body, need);
-  applyHeaders(request.headers, edits);
+  applyHeaders(request.headers, operations);
   if (path !== undefined || query !== undefined) request.path = joinPath(request.path, path, query);
   if (method !== undefined) request.method = method;
   if (authority !== undefined) request.authority = authority;
@@ -112,12 +114,12 @@ export function applyResponseChanges(
   if (body !== undefined && response.unbufferable) {
     throw new TypeError("Cannot change the body: it cannot be buffered");
   }
-  const edits = checkHeaders(changes);
+  const operations = checkHeaders(changes);
   const checkedMetadata = checkMetadata(changes.dynamicMetadata);
 
   if (status !== undefined) response.status = status;
   const whole = body === undefined || response.setBody(body, need);
-  applyHeaders(response.headers, edits);
+  applyHeaders(response.headers, operations);
   mergeMetadata(metadata, checkedMetadata);
   return whole;
 }
@@ -136,36 +138,42 @@ function headerValue(name: string, value: unknown): string {
   return value;
 }
 
-interface HeaderEdits {
-  remove: string[];
-  set: [string, readonly string[]][];
-  addIfAbsent: [string, readonly string[]][];
-  append: [string, readonly string[]][];
+/** One change of one header, checked. */
+interface HeaderOperation {
+  readonly kind: (typeof HEADER_KEYS)[number];
+  /** In lower case. */
+  readonly name: string;
+  readonly values: readonly string[];
 }
 
-function checkHeaders(changes: HeaderChanges): HeaderEdits | undefined {
-  const { removeHeaders, setHeaders, addHeadersIfAbsent, appendHeaders } = changes;
-  if (
-    removeHeaders === undefined &&
-    setHeaders === undefined &&
-    addHeadersIfAbsent === undefined &&
-    appendHeaders === undefined
-  ) {
-    return undefined;
+/** What is to be done to headers, in the order in which it is done. */
+function checkHeaders(changes: HeaderChanges): readonly HeaderOperation[] {
+  const operations: HeaderOperation[] = [];
+  const { removeHeaders } = changes;
+  if (removeHeaders !== undefined) {
+    if (!Array.isArray(removeHeaders)) throw wrong("removeHeaders", removeHeaders, "a list of names");
+    for (const name of removeHeaders) {
+      if (typeof name !== "string") throw wrong("removeHeaders", name, "a list of names");
+      operations.push({ kind: "removeHeaders", name: checkName(name), values: [] });
+    }
   }
-  if (removeHeaders !== undefined && !Array.isArray(removeHeaders)) {
-    throw wrong("removeHeaders", removeHeaders, "a list of names");
+  for (const kind of SETTING_KEYS) {
+    const record: unknown = changes[kind];
+    if (record !== undefined) addOperations(operations, kind, record);
   }
-  const remove = Array.from(removeHeaders ?? [], (name: unknown) => {
-    if (typeof name !== "string") throw wrong("removeHeaders", name, "a list of names");
-    return checkName(name);
-  });
-  return {
-    remove,
-    set: headerRecord("setHeaders", setHeaders),
-    addIfAbsent: headerRecord("addHeadersIfAbsent", addHeadersIfAbsent),
-    append: headerRecord("appendHeaders", appendHeaders),
-  };
+  return operations;
+}
+
+function addOperations(
+  operations: HeaderOperation[],
+  kind: (typeof SETTING_KEYS)[number],
+  record: unknown,
+): void {
+  if (!isPlainObject(record)) throw wrong(kind, record, "a plain object of names and values");
+  for (const given of Object.keys(record)) {
+    const name = checkName(given);
+    operations.push({ kind, name, values: headerValues(name, record[given]) });
+  }
 }
 
 /**
@@ -175,25 +183,38 @@ function checkHeaders(changes: HeaderChanges): HeaderEdits | undefined {
 export function headerRecord(key: string, record: unknown): [string, readonly string[]][] {
   if (record === undefined) return [];
   if (!isPlainObject(record)) throw wrong(key, record, "a plain object of names and values");
-  return Object.entries(record).map(([name, value]) => {
-    const lower = checkName(name);
-    return [lower, headerValues(lower, value)];
+  return Object.keys(record).map((given) => {
+    const name = checkName(given);
+    return [name, headerValues(name, record[given])];
   });
 }
 
-function applyHeaders(table: HeaderTable, edits: HeaderEdits | undefined): void {
-  if (edits === undefined) return;
-  for (const name of edits.remove) table.remove(name);
-  for (const [name, values] of edits.set) if (values.length > 0) table.set(name, values);
-  for (const [name, values] of edits.addIfAbsent) if (!table.has(name)) table.append(name, values);
-  for (const [name, values] of edits.append) table.append(name, values);
+function applyHeaders(table: HeaderTable, operations: readonly HeaderOperation[]): void {
+  for (const { kind, name, values } of operations) {
+    if (kind === "removeHeaders") table.remove(name);
+    else if (kind === "appendHeaders") table.append(name, values);
+    else if (kind === "addHeadersIfAbsent") {
+      if (!table.has(name)) table.append(name, values);
+    } else if (values.length > 0) table.set(name, values);
+  }
 }
+
+/** Names that were found good, with themselves in lower case: a policy uses the same few again and again. */
+const goodNames = new Map<string, string>();
+/** Names that come from requests must not fill the memory. */
+const MAX_GOOD_NAMES = 1_024;
+const MAX_GOOD_NAME = 64;
 
 /** The name in lower case. Checked before that: some letters outside of ASCII have ASCII ones as lower case. */
 function checkName(name: string): string {
+  const known = goodNames.get(name);
+  if (known !== undefined) return known;
   const lower = name.toLowerCase();
   const advice = lower.startsWith(":") ? "use path, method, authority or status" : MANAGED.get(lower);
-  if (advice === undefined && TOKEN.test(name)) return lower;
+  if (advice === undefined && TOKEN.test(name)) {
+    if (goodNames.size < MAX_GOOD_NAMES && name.length <= MAX_GOOD_NAME) goodNames.set(name, lower);
+    return lower;
+  }
   const reason = advice ?? "it is not a header name";
   throw new TypeError(`Cannot change header ${JSON.stringify(lower)}: ${reason}`);
 }
@@ -269,7 +290,8 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
 }
 
 function mergeMetadata(target: DynamicMetadata, source: DynamicMetadata | undefined): void {
-  for (const [namespace, values] of Object.entries(source ?? {})) {
+  if (source === undefined) return;
+  for (const [namespace, values] of Object.entries(source)) {
     target[namespace] = { ...target[namespace], ...values };
   }
 }

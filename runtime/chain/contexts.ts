@@ -163,9 +163,11 @@ export class RequestHookContext extends MessageContext implements RequestContext
 
 /** The context of one run of `onResponse`. */
 export class ResponseHookContext extends MessageContext implements ResponseContext {
-  readonly request: RequestView;
   readonly denied: boolean;
+  readonly #step: Step;
+  readonly #request: RequestMessage;
   readonly #response: ResponseMessage;
+  #view: RequestView | undefined;
 
   constructor(
     facts: ExchangeFacts,
@@ -174,9 +176,15 @@ export class ResponseHookContext extends MessageContext implements ResponseConte
     need: BodyNeed = step.responseBody,
   ) {
     super(facts, step, { of: messages.response.body, need });
-    this.request = new RequestHookContext(facts, step, messages.request);
+    this.#step = step;
+    this.#request = messages.request;
     this.#response = messages.response;
     this.denied = messages.denied;
+  }
+
+  get request(): RequestView {
+    this.#view ??= new RequestHookContext(this.facts, this.#step, this.#request);
+    return this.#view;
   }
 
   get status(): number {

@@ -57,12 +57,15 @@ export class ExchangeBodies {
   /** Where the next step waits for a body. */
   readonly suspended: Record<Direction, boolean> = { request: false, response: false };
   readonly #limits: ContentLimits;
+  /** The lower one of the route's and the engine's. */
+  readonly #maxBytes: number;
   readonly #memory: BodyMemory;
   /** Bytes taken of the memory. */
   readonly #taken: Record<Direction, number> = { request: 0, response: 0 };
 
   constructor({ limits, memory }: BodySettings, routeBytes: number) {
-    this.#limits = { ...limits, maxBytes: Math.min(routeBytes, limits.maxBytes) };
+    this.#limits = limits;
+    this.#maxBytes = Math.min(routeBytes, limits.maxBytes);
     this.#memory = memory;
   }
 
@@ -73,7 +76,7 @@ export class ExchangeBodies {
     content: Uint8Array,
   ): BodyReason | undefined {
     this.suspended[direction] = false;
-    if (content.length > this.#limits.maxBytes) return "body_too_large";
+    if (content.length > this.#maxBytes) return "body_too_large";
     if (!this.#take(direction, content.length)) return "body_memory_exhausted";
     message.body.arrive(content, message.headers.get("content-encoding"));
     return undefined;
@@ -89,7 +92,7 @@ export class ExchangeBodies {
       return "ready";
     }
     if (message.unbufferable) return "body_unbufferable";
-    if (Number(message.headers.get("content-length") ?? 0) > this.#limits.maxBytes) return "body_too_large";
+    if (Number(message.headers.get("content-length") ?? 0) > this.#maxBytes) return "body_too_large";
     this.suspended[direction] = true;
     return "suspend";
   }
@@ -103,7 +106,7 @@ export class ExchangeBodies {
   #decode(direction: Direction, { body }: RequestMessage | ResponseMessage): BodyState {
     if (body.decoded) return "ready";
     try {
-      const decoded = body.decode(this.#limits);
+      const decoded = body.decode({ ...this.#limits, maxBytes: this.#maxBytes });
       return decoded === body.content || this.#take(direction, decoded.length)
         ? "ready"
         : "body_memory_exhausted";

@@ -42,7 +42,6 @@ export class RequestMessage {
   readonly body = new MessageBody();
   /** Whether a body follows the headers, or trailers do. */
   readonly hasBody: boolean;
-  readonly original: OriginalRequest;
   readonly client: Client;
   readonly attributes: Readonly<Record<string, string | number | boolean>>;
   method: string;
@@ -51,20 +50,36 @@ export class RequestMessage {
   authority: string;
   readonly scheme: string;
   reroute = false;
-  #held: { method: string; path: string; authority: string };
+  readonly #received: ReceivedRequest;
+  #original: OriginalRequest | undefined;
+  /** As Envoy holds them. */
+  #heldMethod: string;
+  #heldPath: string;
+  #heldAuthority: string;
 
   constructor(received: ReceivedRequest) {
     const { method, path, authority, scheme, lines, client, attributes, hasBody = false } = received;
     this.headers = new HeaderTable(lines);
     this.hasBody = hasBody;
-    this.original = { method, path, authority, scheme, headers: new HeaderTable(lines) };
     this.client = client;
     this.attributes = attributes;
     this.method = method;
     this.path = path;
     this.authority = authority;
     this.scheme = scheme;
-    this.#held = { method, path, authority };
+    this.#received = received;
+    this.#heldMethod = method;
+    this.#heldPath = path;
+    this.#heldAuthority = authority;
+  }
+
+  /** As received, unchanged by anything. */
+  get original(): OriginalRequest {
+    if (this.#original === undefined) {
+      const { method, path, authority, scheme, lines } = this.#received;
+      this.#original = { method, path, authority, scheme, headers: new HeaderTable(lines) };
+    }
+    return this.#original;
   }
 
   /** A body of these can never be awaited: nothing of it may come before the exchange goes on (gRPC, tunnels). */
@@ -90,10 +105,9 @@ export class RequestMessage {
   /** What Envoy has to be told. */
   edits(): HeaderEdit[] {
     const edits = this.headers.edits();
-    const { method, path, authority } = this.#held;
-    if (this.method !== method) edits.push(overwrite(":method", this.method));
-    if (this.path !== path) edits.push(overwrite(":path", this.path));
-    if (this.authority !== authority) edits.push(overwrite(":authority", this.authority));
+    if (this.method !== this.#heldMethod) edits.push(overwrite(":method", this.method));
+    if (this.path !== this.#heldPath) edits.push(overwrite(":path", this.path));
+    if (this.authority !== this.#heldAuthority) edits.push(overwrite(":authority", this.authority));
     // Envoy clears its route cache only where headers change too: name the path again. CONNECT has none.
     if (this.reroute && edits.length === 0) {
       edits.push(this.path === "" ? overwrite(":method", this.method) : overwrite(":path", this.path));
@@ -105,7 +119,9 @@ export class RequestMessage {
   settle(): void {
     this.headers.settle();
     this.body.settle();
-    this.#held = { method: this.method, path: this.path, authority: this.authority };
+    this.#heldMethod = this.method;
+    this.#heldPath = this.path;
+    this.#heldAuthority = this.authority;
     this.reroute = false;
   }
 }
