@@ -224,9 +224,14 @@ export class ExchangeStream implements IncomingStream {
       if (direction === "response" || exchange.chain.response.length === 0) return this.#end("answered");
       exchange.requestSent();
     }
-    for (const { message, at } of this.#waiting.splice(0))
-      if (!this.#closing) this.#receive(message, { exchange, at });
+    if (this.#waiting.length > 0) this.#receiveWaiting(exchange);
     if (this.#halfClosed && !this.#running()) this.#end("cancelled");
+  }
+
+  #receiveWaiting(exchange: Exchange): void {
+    for (const { message, at } of this.#waiting.splice(0)) {
+      if (!this.#closing) this.#receive(message, { exchange, at });
+    }
   }
 
   /** Ends an exchange for its body's sake, in answer to a message or, when none came, by itself. */
