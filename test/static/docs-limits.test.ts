@@ -93,6 +93,8 @@ const HTTP2: Readonly<Record<string, readonly string[]>> = {
 /** Limits that nobody outside of the code can meet, or that the generated Envoy configuration shows. */
 const INTERNAL = [
   "admin/MAX_BODY_BYTES",
+  "chain/MAX_GOOD_NAME",
+  "chain/MAX_GOOD_NAMES",
   "cli/MAX_CONNECTIONS",
   "cli/MAX_REQUESTS",
   "cli/MAX_STACK",
