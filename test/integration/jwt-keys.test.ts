@@ -289,6 +289,13 @@ describe("lying: the last good keys stay", () => {
     expect(String(log.lines[0]?.fields.error)).toContain(error);
   });
 
+  test("a secret that is published is no secret, though HS256 is accepted", async () => {
+    await using server = new JwksServer([{ kty: "oct", k: "A".repeat(64), kid: "s" }, first.jwk]);
+    const poller = await poll(server.url, { algorithms: ["HS256", "ES256"] });
+    await poller.newer();
+    expect([has(poller, first), poller.find({ alg: "HS256", kid: "s" })]).toEqual([true, []]);
+  });
+
   test("a redirect is not followed, wherever it leads", async () => {
     await using trap = new JwksServer([second.jwk]);
     await using server = new JwksServer(() => Response.redirect(trap.url, 307));

@@ -4,6 +4,7 @@ import type { Params } from "./params.gen.ts";
 import type { Refusal } from "./refusal.ts";
 import { unmetBy } from "./requirements.ts";
 import type { Standing } from "./token-cache.ts";
+import type { TokenPlace } from "./token-place.ts";
 import type { VerifiedToken } from "./token-verifier.ts";
 
 /** What an authentication policy leaves in the metadata, under `auth`. */
@@ -19,14 +20,16 @@ export interface Identity extends Standing {
   /** What else goes into the metadata. */
   readonly metadata: readonly (readonly [key: string, value: unknown])[];
   readonly changes: HeaderChanges;
+  /** Where the token was. */
+  readonly place: TokenPlace;
   /** Why the token, though valid, is not enough. */
   readonly unmet: Refusal | undefined;
 }
 
-/** Makes of a verified token what the parameters want of it; `tokenHeader` is the header that it takes up. */
+/** Makes of a verified token what the parameters want of it. */
 export function identify(
   token: VerifiedToken,
-  { params, tokenHeader }: { params: Params; tokenHeader: string | undefined },
+  { params, place }: { params: Params; place: TokenPlace },
 ): Identity {
   const { subject, claims, expiresAt, key, source } = token;
   const { claimHeaders, claimMetadata, keepToken } = params;
@@ -38,7 +41,7 @@ export function identify(
   // All of them, also those this token has no value for: a client must not fill the gap.
   const removeHeaders = [
     ...Object.keys(claimHeaders),
-    ...(keepToken || tokenHeader === undefined ? [] : [tokenHeader]),
+    ...(keepToken || place.header === undefined ? [] : [place.header]),
   ];
   const metadata: [string, unknown][] = [];
   for (const [name, claim] of Object.entries(claimMetadata)) {
@@ -47,5 +50,5 @@ export function identify(
   }
   const auth = Object.freeze({ subject, scheme: "jwt", claims } as const);
   const changes = { removeHeaders, setHeaders };
-  return { auth, metadata, changes, unmet: unmetBy(claims, params), expiresAt, key, source };
+  return { auth, metadata, changes, place, unmet: unmetBy(claims, params), expiresAt, key, source };
 }

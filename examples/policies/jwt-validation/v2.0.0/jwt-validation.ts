@@ -16,18 +16,26 @@ import { TokenCache } from "./token-cache.ts";
 import { type TokenPlace, tokenPlace } from "./token-place.ts";
 import { TokenVerifier } from "./token-verifier.ts";
 
-interface Presented {
+/** What may stand before a token, in characters. */
+const MAX_PREFIX_CHARACTERS = 40;
+
+/** A place with a memory of its own: what happens to a request depends on where its token was. */
+interface Place {
   readonly place: TokenPlace;
-  readonly token: string;
+  readonly cache: TokenCache<Identity>;
+}
+
+interface Presented extends Place {
+  /** As it stands in its place. */
+  readonly text: string;
+  readonly digest: string;
 }
 
 /** The policy at work. A token that is known is answered without waiting for anything. */
 export class JwtValidation implements Policy {
   readonly #params: Params;
   readonly #verifier: TokenVerifier;
-  readonly #places: readonly TokenPlace[];
-  /** For each place a memory of its own: what happens to the request is another. */
-  readonly #caches: ReadonlyMap<TokenPlace, TokenCache<Identity>>;
+  readonly #places: readonly Place[];
   readonly #rules: Rules;
   readonly #answers: Readonly<Record<Refusal, ImmediateResponse>>;
   readonly #open: OpenIssuers;
@@ -38,9 +46,8 @@ export class JwtValidation implements Policy {
     this.#params = params;
     this.#open = open;
     this.#verifier = new TokenVerifier({ issuers, algorithms, clockSkewMs: milliseconds(clockSkew) });
-    this.#places = tokenFrom.map(tokenPlace);
-    const size = Math.floor(cacheSize / this.#places.length);
-    this.#caches = new Map(this.#places.map((place) => [place, new TokenCache(size)]));
+    const size = Math.floor(cacheSize / tokenFrom.length);
+    this.#places = tokenFrom.map((place) => ({ place: tokenPlace(place), cache: new TokenCache(size) }));
     this.#rules = rules;
     this.#answers = makeAnswers(params);
   }
@@ -54,38 +61,36 @@ export class JwtValidation implements Policy {
   }
 
   onRequest(ctx: RequestContext): RequestResult | Promise<RequestResult> {
-    let found: Presented | undefined;
-    for (const place of this.#places) {
-      const tokens = place.find(ctx);
-      const token = tokens[0];
-      if (token === undefined) continue;
+    let at: Place | undefined;
+    let text = "";
+    for (const one of this.#places) {
+      const found = one.place.find(ctx);
+      if (found.length === 0) continue;
       // Which of them counts would be a guess, and the upstream's guess may be another.
-      if (tokens.length > 1 || found !== undefined) return this.#answers.token_repeated;
-      found = { place, token };
+      if (found.length > 1 || at !== undefined) return this.#answers.token_repeated;
+      at = one;
+      text = found[0] ?? "";
     }
-    if (found === undefined) return this.#answers.token_missing;
-    const { place, token } = found;
-    if (token.length > this.#params.maxTokenBytes) return this.#answers.token_too_large;
-    const digest = Bun.CryptoHasher.hash("sha256", token, "base64");
-    const known = this.#caches.get(place)?.get(digest, Date.now());
-    return known === undefined
-      ? this.#verify(ctx, { ...found, digest })
-      : this.#admit(ctx, { place, identity: known });
+    if (at === undefined) return this.#answers.token_missing;
+    if (text.length > this.#params.maxTokenBytes + MAX_PREFIX_CHARACTERS)
+      return this.#answers.token_too_large;
+    const digest = Bun.CryptoHasher.hash("sha256", text, "base64");
+    const known = at.cache.get(digest, Date.now());
+    return known === undefined ? this.#verify(ctx, { ...at, text, digest }) : this.#admit(ctx, known);
   }
 
-  async #verify(
-    ctx: RequestContext,
-    { place, token, digest }: Presented & { digest: string },
-  ): Promise<RequestResult> {
+  async #verify(ctx: RequestContext, { place, cache, text, digest }: Presented): Promise<RequestResult> {
+    const token = place.tokenOf(text);
+    if (token.length > this.#params.maxTokenBytes) return this.#answers.token_too_large;
     const verified = await this.#verifier.verify(token);
     if (typeof verified === "string") return this.#answers[verified];
-    const identity = identify(verified, { params: this.#params, tokenHeader: place.header });
-    this.#caches.get(place)?.set(digest, identity);
-    return this.#admit(ctx, { place, identity });
+    const identity = identify(verified, { params: this.#params, place });
+    cache.set(digest, identity);
+    return this.#admit(ctx, identity);
   }
 
-  #admit(ctx: RequestContext, { place, identity }: { place: TokenPlace; identity: Identity }): RequestResult {
-    const { auth, metadata, changes, unmet } = identity;
+  #admit(ctx: RequestContext, identity: Identity): RequestResult {
+    const { auth, metadata, changes, unmet, place } = identity;
     // Also where it is not enough: who it is, is known.
     ctx.metadata.set("auth", auth);
     for (const [key, value] of metadata) ctx.metadata.set(key, value);

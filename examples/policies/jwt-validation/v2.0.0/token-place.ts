@@ -6,8 +6,10 @@ const UNSAFE_IN_QUERY = /^\?|[^!-~]|#/g;
 
 /** A place where a token may be. */
 export interface TokenPlace {
-  /** The tokens that are there: none, one, or more than there should be. */
+  /** What stands there, with prefix: nothing, one token, or more than there should be. */
   find(ctx: RequestContext): readonly string[];
+  /** The token in what was found. */
+  tokenOf(found: string): string;
   /** The header that goes when the token is taken away; undefined where something else has to be done. */
   readonly header: string | undefined;
   /** What takes the token away where it is not a header of its own. */
@@ -30,12 +32,9 @@ function headerPlace(name: string, prefix: string | undefined): TokenPlace {
       const lines = ctx.headers.getAll(name);
       // Which of several counts would be a guess, so they are not looked at.
       if (lines.length !== 1) return lines;
-      const [line = ""] = lines;
-      if (line === "") return NONE;
-      if (prefix === undefined) return lines;
-      const match = start.exec(line);
-      return match === null ? NONE : [line.slice(match[0].length)];
+      return lines[0] === "" || !start.test(lines[0] ?? "") ? NONE : lines;
     },
+    tokenOf: (line) => line.replace(start, ""),
     without: () => NOTHING,
   };
 }
@@ -50,6 +49,7 @@ function cookiePlace(name: string): TokenPlace {
       const values = line.split(";").filter(isToken);
       return values.map((pair) => pair.slice(pair.indexOf("=") + 1).trim()).filter((value) => value !== "");
     },
+    tokenOf: (value) => value,
     without(ctx) {
       const pairs = (ctx.headers.get("cookie") ?? "").split(";").map((pair) => pair.trim());
       const kept = pairs.filter((pair) => pair !== "" && !isToken(pair));
@@ -62,6 +62,7 @@ function queryPlace(name: string): TokenPlace {
   return {
     header: undefined,
     find: (ctx) => (ctx.rawQuery === "" ? NONE : ctx.query.getAll(name).filter((value) => value !== "")),
+    tokenOf: (value) => value,
     without(ctx) {
       // The rest stays as the client wrote it: it may be signed.
       const kept = ctx.rawQuery.split("&").filter((pair) => !new URLSearchParams(pair).has(name));
