@@ -1,8 +1,8 @@
 import { short } from "./goals.ts";
 import { type BenchResult, summaryOf } from "./result.ts";
 
-const WIDTH = 760;
-const LABEL_WIDTH = 250;
+const WIDTH = 800;
+const LABEL_WIDTH = 290;
 const RIGHT = 130;
 const ROW = 24;
 const BAR = 14;

@@ -13,7 +13,10 @@ const RATE = 10_000;
 const SECONDS = 10;
 const MEGABYTE = 1e6;
 
-/** 10,000 requests a second through five policies, not pinned: what an operator gets of this machine. */
+/**
+ * 10,000 requests a second through five policies, not pinned: what an operator gets of this machine. Where so many do
+ * not go through, as many as do.
+ */
 export async function tenThousandASecond({
   bench,
   settings,
@@ -22,8 +25,11 @@ export async function tenThousandASecond({
   try {
     const { port } = rig.envoy;
     const target = { port, path: PATH, headers: bench.headers, body: undefined, cores: undefined };
-    await saturate(target, { ...SATURATING, seconds: settings.warmUpSeconds });
-    const { perSecond, latencies } = await holdRate(target, { rate: RATE, seconds: SECONDS });
+    const most = await saturate(target, { ...SATURATING, seconds: settings.warmUpSeconds });
+    const { perSecond, latencies } =
+      most.perSecond < RATE
+        ? await saturate(target, { ...SATURATING, seconds: SECONDS, log: true })
+        : await holdRate(target, { rate: RATE, seconds: SECONDS });
     const peakMB = (await peakMemory(rig.processor!.pid)) / MEGABYTE;
     return { rate: perSecond, p99: percentile(latencies, 0.99), peakMB };
   } finally {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log"
 	"net"
-	"runtime"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
@@ -25,6 +24,8 @@ const (
 	bufferBytes = 256 << 10
 	// Above the default of 4 MiB, which ext_proc servers run into.
 	messageBytes = 16 << 20
+	// More than there are streams at a time under load: each keeps its worker while the upstream works.
+	streamWorkers = 256
 )
 
 // Built once: the server does no work of its own.
@@ -122,7 +123,7 @@ func main() {
 	}
 	grpcServer := grpc.NewServer(
 		// Goroutines that stay, so that a stream does not grow a new stack.
-		grpc.NumStreamWorkers(uint32(2*runtime.GOMAXPROCS(0))),
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.InitialWindowSize(windowBytes),
 		grpc.InitialConnWindowSize(windowBytes),
 		grpc.ReadBufferSize(bufferBytes),

@@ -44,7 +44,9 @@ mod envoy {
 
 use envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy::extensions::filters::http::ext_proc::v3::ProcessingMode;
-use envoy::extensions::filters::http::ext_proc::v3::processing_mode::{BodySendMode, HeaderSendMode};
+use envoy::extensions::filters::http::ext_proc::v3::processing_mode::{
+    BodySendMode, HeaderSendMode,
+};
 use envoy::service::ext_proc::v3::external_processor_server::{
     ExternalProcessor, ExternalProcessorServer,
 };
@@ -80,7 +82,9 @@ impl ExternalProcessor for Processor {
         request: Request<Streaming<ProcessingRequest>>,
     ) -> Result<Response<Self::ProcessStream>, Status> {
         let answers = self.answers;
-        let replies = request.into_inner().map(move |message| answers.answer(message?));
+        let replies = request
+            .into_inner()
+            .map(move |message| answers.answer(message?));
         Ok(Response::new(Box::pin(replies)))
     }
 }
@@ -120,7 +124,9 @@ fn headers_answer(response: Option<CommonResponse>) -> HeadersResponse {
 
 fn ask_for_body() -> ProcessingResponse {
     ProcessingResponse {
-        response: Some(processing_response::Response::RequestHeaders(headers_answer(None))),
+        response: Some(processing_response::Response::RequestHeaders(
+            headers_answer(None),
+        )),
         mode_override: Some(ProcessingMode {
             request_header_mode: HeaderSendMode::Send.into(),
             response_header_mode: HeaderSendMode::Skip.into(),
@@ -151,7 +157,9 @@ fn set_on_response() -> ProcessingResponse {
 
 fn echo(body: prost::bytes::Bytes) -> ProcessingResponse {
     let response = CommonResponse {
-        body_mutation: Some(BodyMutation { mutation: Some(Mutation::Body(body)) }),
+        body_mutation: Some(BodyMutation {
+            mutation: Some(Mutation::Body(body)),
+        }),
         ..set_header("x-bench-request")
     };
     ProcessingResponse {
@@ -169,10 +177,18 @@ struct Arguments {
 }
 
 fn arguments() -> Arguments {
-    let mut found = Arguments { port: 0, threads: 1, bodies: false };
+    let mut found = Arguments {
+        port: 0,
+        threads: 1,
+        bodies: false,
+    };
     let mut rest = std::env::args().skip(1);
     while let Some(name) = rest.next() {
-        let mut number = || rest.next().and_then(|text| text.parse().ok()).expect("a number");
+        let mut number = || {
+            rest.next()
+                .and_then(|text| text.parse().ok())
+                .expect("a number")
+        };
         match name.as_str() {
             "--port" => found.port = u16::try_from(number()).expect("a port"),
             "--threads" => found.threads = number(),
@@ -184,15 +200,29 @@ fn arguments() -> Arguments {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let Arguments { port, threads, bodies } = arguments();
+    let Arguments {
+        port,
+        threads,
+        bodies,
+    } = arguments();
     // One thread needs no other to wake.
     let runtime = if threads == 1 {
-        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?
+        tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?
     } else {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .enable_all()
+            .build()?
     };
     let answers: &'static Answers = Box::leak(Box::new(Answers {
-        request_headers: if bodies { ask_for_body() } else { set_on_request() },
+        request_headers: if bodies {
+            ask_for_body()
+        } else {
+            set_on_request()
+        },
         response_headers: set_on_response(),
     }));
     runtime.block_on(async {
