@@ -94,6 +94,8 @@ export class HeaderTable implements HeadersView {
 
   /** Takes a header away. The name is lower case. */
   remove(name: string): void {
+    // Most are removed in case a client or an upstream sent them, and few did.
+    if (!this.has(name)) return;
     this.#change(name);
     this.#lines = others(this.#lines, name);
   }
