@@ -15,6 +15,10 @@ export interface Goal {
 const NOT_MEASURED = "not measured";
 /** From the first third of a soak to the last; more is not flat. */
 const FLAT = 1.1;
+const CPUS = [
+  ["steady.processorCpu", "steady"],
+  ["saturated.processorCpu", "saturated"],
+] as const;
 const LATENCIES = [
   ["single.p50", "p50, one client"],
   ["single.p99", "p99, one client"],
@@ -33,7 +37,6 @@ export function goalsOf(result: BenchResult): Goal[] {
 function goalsBehind(result: BenchResult, workers: number): Goal[] {
   const of = (name: string, metric: Metric) => summaryOf(result, { name, workers, metric })?.median;
   const behind = `${workers} ${workers === 1 ? "worker" : "workers"}`;
-  const cpu = (name: string) => of(name, "steady.processorCpu");
   /** At most so many times what another variant needs. */
   const against = (what: string, parts: AgainstParts): Goal => {
     const { name, other, metric, factor = 1, sign = "<=" } = parts;
@@ -52,14 +55,18 @@ function goalsBehind(result: BenchResult, workers: number): Goal[] {
     };
   };
   const processorCpu = { metric: "steady.processorCpu" } as const;
-  const one = "CPU of the engine, 1 policy";
-  const five = "CPU of the engine, 5 policies, 2 conditions";
   return [
-    atMost(`${one} (${behind})`, cpu("engine-1"), { limit: 10, unit: "us" }),
-    against(one, { name: "engine-1", other: "tonic", ...processorCpu }),
-    against(one, { name: "engine-1", other: "grpc-go", factor: 0.5, ...processorCpu }),
-    atMost(`${five} (${behind})`, cpu("engine-5-cel"), { limit: 16, unit: "us" }),
-    against(five, { name: "engine-5-cel", other: "tonic", ...processorCpu }),
+    ...CPUS.flatMap(([metric, load]) => {
+      const one = `CPU of the engine, 1 policy, ${load}`;
+      const five = `CPU of the engine, 5 policies, 2 conditions, ${load}`;
+      return [
+        atMost(`${one} (${behind})`, of("engine-1", metric), { limit: 10, unit: "us" }),
+        against(one, { name: "engine-1", other: "tonic", metric }),
+        against(one, { name: "engine-1", other: "grpc-go", factor: 0.5, metric }),
+        atMost(`${five} (${behind})`, of("engine-5-cel", metric), { limit: 16, unit: "us" }),
+        against(five, { name: "engine-5-cel", other: "tonic", metric }),
+      ];
+    }),
     against("Requests a second, 1 policy", {
       ...{ name: "engine-1", other: "ceiling", metric: "saturated.perSecond", factor: 0.93, sign: ">=" },
     }),

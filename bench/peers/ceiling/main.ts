@@ -6,7 +6,8 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { ProcessingResponseSchema } from "../../../runtime/gen/envoy/service/ext_proc/v3/external_processor_pb.ts";
 import { PROCESS_METHOD } from "../../../runtime/kernel/processor.ts";
 import { createLogger } from "../../../runtime/observability/log.ts";
-import { createGrpcTransport as createTransport } from "../../../runtime/transport/grpc.ts";
+import { createGrpcTransport } from "../../../runtime/transport/grpc.ts";
+import { createHttp2Transport } from "../../../runtime/transport/http2/server.ts";
 import type { StreamAcceptor } from "../../../runtime/transport/transport.ts";
 import { listeningPort } from "../arguments.ts";
 import { REQUEST_ANSWER, RESPONSE_ANSWER } from "../fixed-answers.ts";
@@ -29,7 +30,9 @@ const accept: StreamAcceptor = (_metadata, out) => {
   };
 };
 
-const transport = createTransport({
+// As the engine chooses.
+const ownHttp2 = process.env.POLICY_ENGINE_TRANSPORT === "http2";
+const transport = (ownHttp2 ? createHttp2Transport : createGrpcTransport)({
   address: { kind: "tcp", host: "127.0.0.1", port: listeningPort() },
   services: { [PROCESS_METHOD]: accept },
   maxMessageBytes: MESSAGE_BYTES,
