@@ -53,7 +53,11 @@ export async function runBench(options: RunOptions): Promise<BenchResult> {
     ({ processor }) => processor.kind !== "peer" || !leftOut.some(({ name }) => name === processor.name),
   );
   const cores = describeMachine().cores;
-  const plans = new Map(settings.workers.map((workers) => [workers, planCores(cores, workers)]));
+  const pins = Bun.which("taskset") !== null;
+  if (!pins) note('Programs are not pinned to cores: "taskset" (util-linux) is not on PATH');
+  const plans = new Map(
+    settings.workers.map((workers) => [workers, pins ? planCores(cores, workers) : undefined]),
+  );
   const busyBefore = await busyShare();
   if (busyBefore > 0.1) {
     note(`The machine is not quiet: ${Math.round(busyBefore * 100)} % of it is at work, figures will be off`);

@@ -29,7 +29,7 @@ export function onCores(cores: string | undefined, command: readonly string[]): 
 
 /** What the report says of it. */
 export function describePlan(plan: CorePlan | undefined): string {
-  if (plan === undefined) return "not pinned: Envoy's workers leave no core to the others";
+  if (plan === undefined) return "not pinned: too few cores, or no taskset";
   const { envoy, processor, rest } = plan;
   if (processor === rest) return `Envoy on core ${envoy}; processor, upstream and load share core ${rest}`;
   return `Envoy on core ${envoy}, processor on ${processor}, upstream and load on ${rest}`;
