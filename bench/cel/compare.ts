@@ -37,6 +37,9 @@ for (let round = 0; round < rounds; round++) {
 console.log(
   `Nanoseconds of CPU an evaluation: median of ${rounds} rounds (least to most), Bun ${Bun.version}\n`,
 );
+console.log(
+  "The engine makes a context for each, as for a hook; the others have their variables as maps already.\n",
+);
 console.log(`| Condition | ${EVALUATORS.join(" | ")} |`);
 console.log(`| --- |${" ---: |".repeat(EVALUATORS.length)}`);
 for (const [condition, source] of CONDITIONS.entries()) {

@@ -147,6 +147,12 @@ describe("work is bounded when they run", () => {
     ).toBe("too_much_work");
   });
 
+  test("a large body compared again and again", () => {
+    const headers = many.map((name) => [name, "y"] as const);
+    const body = "x".repeat(4 * 1024 * 1024);
+    expect(codeOf("request.headers.exists(n, request.body == n)", { headers, body })).toBe("too_much_work");
+  });
+
   test("texts and lists that double", () => {
     const text = { metadata: { text: "x".repeat(400_000) } };
     expect(codeOf("cel.bind(a, metadata.text + metadata.text, a + a == '')", text)).toBe("too_large");

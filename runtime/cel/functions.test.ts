@@ -83,6 +83,8 @@ describe("functions", () => {
     ["[1, 2].map(x, x > 1, x * 2)[0]", 4n],
     ["metadata.json.constructor", "x"],
     ["[1][dyn(0.0)]", 1n],
+    // By code points: the units of UTF-16 have another order.
+    [String.raw`'\uffee' < '\U0001F0A1' && '\U0001F0A1' > '\uffee' && 'a' < 'ab'`, true],
   ])("%s", (source, value) => {
     const metadata = { list: ["a", "b"], nothing: null, json: JSON.parse('{"constructor": "x"}') };
     expect(resultOf(source, { metadata })).toEqual(value);
