@@ -147,6 +147,15 @@ describe("work is bounded when they run", () => {
     ).toBe("too_much_work");
   });
 
+  test("JSON of a body nested very deeply", () => {
+    const source = "bytes(request.body).json() == bytes(request.body).json()";
+    expect(decide(source, { body: `${"[".repeat(500)}${"]".repeat(500)}` })).toBe(true);
+    for (const depth of [50_000, 1_000_000]) {
+      const body = `${"[".repeat(depth)}${"]".repeat(depth)}`;
+      expect(["invalid_json", "out_of_range", "too_much_work", "true"]).toContain(codeOf(source, { body }));
+    }
+  });
+
   test("a large body compared again and again", () => {
     const headers = many.map((name) => [name, "y"] as const);
     const body = "x".repeat(4 * 1024 * 1024);

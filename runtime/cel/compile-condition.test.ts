@@ -100,6 +100,8 @@ describe("what cannot be evaluated", () => {
     ["metadata.list[7] == 1", "index_out_of_bounds", ""],
     ["metadata.odd == 1", "unsupported_type", ""],
     ["metadata.later == 1", "unsupported_type", ""],
+    ["1 != metadata.later", "unsupported_type", "at character 15"],
+    ["metadata['odd'] in [1]", "unsupported_type", ""],
     ["bytes(metadata.secret).json() == {}", "invalid_json", "at character"],
     ["time.getHours(metadata.secret) == 1", "invalid_time_zone", "at character"],
     ["bool(metadata.secret)", "bool_conversion_error", ""],
