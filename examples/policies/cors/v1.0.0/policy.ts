@@ -22,13 +22,16 @@ const CORS_HEADERS = [
 ];
 const PREFLIGHT_VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
 
-/** Everything that happens for one origin, made beforehand. */
-interface Answers {
-  readonly preflight: ImmediateResponse;
-  readonly privatePreflight: ImmediateResponse;
-  readonly response: HeaderChanges;
-  /** The same, where `vary` does not name the origin yet. */
-  readonly responseVarying: HeaderChanges;
+interface Preflights {
+  readonly usual: ImmediateResponse;
+  /** For a page of a public network that asks for one of a private network. */
+  readonly privately: ImmediateResponse;
+}
+
+interface Responses {
+  readonly usual: HeaderChanges;
+  /** Where `vary` does not name the origin yet. */
+  readonly varying: HeaderChanges;
 }
 
 const refused = respond(403, {
@@ -43,33 +46,39 @@ const refused = respond(403, {
  */
 export const getPolicy: PolicyFactory<Params> = (_metadata, params) => {
   const { any, exact, matches } = parseOrigins(params.origins);
-  const known = new Map(exact.map((origin) => [origin, answersFor(origin, params)]));
-  const everyone = any ? answersFor("*", params) : undefined;
-  const nobody = noAnswers(any);
+  // Made beforehand for the origins that are known; those that a pattern allows have no end.
+  const fixed = any ? ["*"] : exact;
+  const preflights = new Map(fixed.map((origin) => [origin, preflightsFor(origin, params)]));
+  const responses = new Map(fixed.map((origin) => [origin, responsesFor(origin, params)]));
+  const others = responsesForOthers();
 
-  function answersTo(headers: HeadersView): Answers | undefined {
+  /** What `access-control-allow-origin` is to say; undefined where nothing is allowed. */
+  function allowed(headers: HeadersView): string | undefined {
     const lines = headers.getAll("origin");
     const [origin] = lines;
     if (origin === undefined || lines.length > 1) return undefined;
-    if (everyone !== undefined) return everyone;
-    return known.get(origin) ?? (matches(origin) ? answersFor(origin, params) : undefined);
+    if (any) return "*";
+    return responses.has(origin) || matches(origin) ? origin : undefined;
   }
 
   return {
     onRequest(ctx): RequestResult {
-      const { headers } = ctx.original;
-      if (!isPreflight(ctx.original.method, headers)) return;
-      const answers = answersTo(headers);
-      if (answers === undefined) return refused;
-      const wantsPrivate = headers.get("access-control-request-private-network") === "true";
-      return wantsPrivate && params.privateNetwork ? answers.privatePreflight : answers.preflight;
+      const { method, headers } = ctx.original;
+      if (!isPreflight(method, headers)) return;
+      const origin = allowed(headers);
+      if (origin === undefined) return refused;
+      const { usual, privately } = preflights.get(origin) ?? preflightsFor(origin, params);
+      const asked = headers.get("access-control-request-private-network") === "true";
+      return asked && params.privateNetwork ? privately : usual;
     },
     onResponse(ctx): ResponseResult {
-      const { original } = ctx.request;
+      const { method, headers } = ctx.request.original;
       // The answer to a preflight is complete, be it this policy's own or that of one in front of it.
-      if (ctx.denied && isPreflight(original.method, original.headers)) return;
-      const { response, responseVarying } = answersTo(original.headers) ?? nobody;
-      return any || varies(ctx.headers) ? response : responseVarying;
+      if (ctx.denied && isPreflight(method, headers)) return;
+      const origin = allowed(headers);
+      const { usual, varying } =
+        origin === undefined ? others : (responses.get(origin) ?? responsesFor(origin, params));
+      return any || varies(ctx.headers) ? usual : varying;
     },
   };
 };
@@ -92,39 +101,41 @@ function isPreflight(method: string, headers: HeadersView): boolean {
   return method === "OPTIONS" && headers.has("origin") && headers.has("access-control-request-method");
 }
 
-function answersFor(origin: string, params: Params): Answers {
-  const { methods, headers, exposeHeaders, credentials, maxAge } = params;
-  const shared = {
-    "access-control-allow-origin": origin,
-    ...(credentials && { "access-control-allow-credentials": "true" }),
-  };
-  const preflight = {
-    ...shared,
+function preflightsFor(origin: string, params: Params): Preflights {
+  const { methods, headers, maxAge } = params;
+  const usual = {
+    ...allowing(origin, params),
     "access-control-allow-methods": methods.join(", "),
     ...(headers.length > 0 && { "access-control-allow-headers": headers.join(", ") }),
     "access-control-max-age": String(maxAge),
     vary: PREFLIGHT_VARY,
   };
-  const privately = { ...preflight, "access-control-allow-private-network": "true" };
-  const response = {
-    removeHeaders: CORS_HEADERS,
-    setHeaders: {
-      ...shared,
-      ...(exposeHeaders.length > 0 && { "access-control-expose-headers": exposeHeaders.join(", ") }),
-    },
-  };
+  const privately = { ...usual, "access-control-allow-private-network": "true" };
   return {
-    preflight: respond(204, { headers: preflight, reason: "preflight" }),
-    privatePreflight: respond(204, { headers: privately, reason: "preflight" }),
-    response,
-    responseVarying: { ...response, appendHeaders: { vary: "Origin" } },
+    usual: respond(204, { headers: usual, reason: "preflight" }),
+    privately: respond(204, { headers: privately, reason: "preflight" }),
   };
 }
 
+function responsesFor(origin: string, params: Params): Responses {
+  const { exposeHeaders } = params;
+  const setHeaders = {
+    ...allowing(origin, params),
+    ...(exposeHeaders.length > 0 && { "access-control-expose-headers": exposeHeaders.join(", ") }),
+  };
+  const usual = { removeHeaders: CORS_HEADERS, setHeaders };
+  return { usual, varying: { ...usual, appendHeaders: { vary: "Origin" } } };
+}
+
 /** For requests without origin too: a cache must not give what they get to a page of another origin. */
-function noAnswers(any: boolean): Pick<Answers, "response" | "responseVarying"> {
-  const response = { removeHeaders: CORS_HEADERS };
-  return { response, responseVarying: any ? response : { ...response, appendHeaders: { vary: "Origin" } } };
+function responsesForOthers(): Responses {
+  const usual = { removeHeaders: CORS_HEADERS };
+  return { usual, varying: { ...usual, appendHeaders: { vary: "Origin" } } };
+}
+
+function allowing(origin: string, { credentials }: Params): Record<string, string> {
+  const header = { "access-control-allow-origin": origin };
+  return credentials ? { ...header, "access-control-allow-credentials": "true" } : header;
 }
 
 function varies(headers: HeadersView): boolean {
