@@ -1,5 +1,8 @@
 // The keys of an issuer that is slow, down, rotating or not to be trusted, while requests come through Envoy.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { BUILD_TIMEOUT_MS, testEngine } from "../helpers/build.ts";
 import type { PolicySpec } from "../helpers/engine.ts";
 import { type ClientRequest, load } from "../helpers/http.ts";
@@ -151,6 +154,26 @@ test("slow: the first requests wait for the keys, and the load of the route does
     expect((await waiting).status).toBe(200);
   } finally {
     await stack.stop();
+  }
+});
+
+test("keys from a file, which SIGHUP rereads", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "policy-engine-jwks-"));
+  const file = join(folder, "jwks.json");
+  await Bun.write(file, first.jwks);
+  const issuers = [{ issuer: ISSUER, audiences: [], jwks: { fromFile: file } }];
+  const policy = { name: "jwt-validation", version: "v1.0.0", parameters: { issuers } };
+  const stack = await startStack({ routes: [{ route: "a", policies: [policy] }] });
+  const status = async (issuer: TestIssuer) => (await stack.get("/a", await bearer(issuer))).status;
+  try {
+    expect([await status(first), await status(second)]).toEqual([200, 401]);
+    await Bun.write(file, second.jwks);
+    stack.engine.signal("SIGHUP");
+    await waitFor("second key", async () => (await status(second)) === 200);
+    expect(await status(first)).toBe(401);
+  } finally {
+    await stack.stop();
+    await rm(folder, { recursive: true, force: true });
   }
 });
 

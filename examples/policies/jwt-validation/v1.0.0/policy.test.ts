@@ -90,6 +90,13 @@ describe("FR-048: lets valid tokens pass", () => {
     expect(await ask(await other.sign(claims({ iss: "partner" })))).toBe("audience_mismatch");
   });
 
+  test("with keys from an environment variable", async () => {
+    const issuers = [{ issuer: ISSUER, audiences: [AUDIENCE], jwks: { fromEnv: "KEYS" } }];
+    const options = { definition, params: { issuers }, env: { KEYS: issuer.jwks } };
+    await using chain = await testPolicy(policy, options);
+    expect((await chain.request({ headers: await bearer() })).outcome).toBe("passed");
+  });
+
   test("whoever they are for, with an empty list of audiences", async () => {
     await using chain = await jwt({ issuers: [{ issuer: ISSUER, audiences: [], jwks: issuer.jwks }] });
     for (const aud of [undefined, "anything", ["a"], 7]) {
