@@ -24,6 +24,8 @@ export interface PlayedOptions {
   /** What a stream does with a message. Default: sends it back. */
   readonly onMessage?: (stream: PlayedStream, message: Uint8Array) => void;
   readonly maxMessageBytes?: number;
+  /** Default: everything is logged. */
+  readonly logLevel?: "debug" | "error";
 }
 
 /** See the head of the file. */
@@ -66,7 +68,11 @@ export class PlayedPeer implements ConnectionSocket {
         maxMessageBytes: options.maxMessageBytes ?? MAX_MESSAGE,
         limits,
         memory: options.memory ?? new AssemblyMemory(limits.assemblyBytes),
-        log: createLogger({ level: "debug", format: "text", write: (line) => void this.log.push(line) }),
+        log: createLogger({
+          level: options.logLevel ?? "debug",
+          format: "text",
+          write: (line) => void this.log.push(line),
+        }),
       },
       this,
       0,
