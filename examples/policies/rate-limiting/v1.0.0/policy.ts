@@ -6,6 +6,7 @@ import { KeyTable } from "./key-table.ts";
 import { KeyedHash } from "./keyed-hash.ts";
 import { type LimitParams, limitsOf, problemsOf } from "./limits-of.ts";
 import type { Params } from "./params.gen.ts";
+import { policyItem } from "./rate-limit-headers.ts";
 import { type LimitAtWork, rateLimiter } from "./rate-limiter.ts";
 
 /** What outlives an instance: the counters, by what they count. */
@@ -37,9 +38,12 @@ export const getPolicy: PolicyFactory<Params> = (metadata, params) => {
     const reading = JSON.stringify([limit.key, insists]);
     const reader = readers.get(reading) ?? keyReader(limit.key, { metadata, insists });
     readers.set(reading, reader);
+    const atWork =
+      limit.algorithm === "gcra" ? new GcraLimit(limit, table) : new FixedWindowLimit(limit, table);
     return {
       name: limit.name,
-      limit: limit.algorithm === "gcra" ? new GcraLimit(limit, table) : new FixedWindowLimit(limit, table),
+      limit: atWork,
+      policyItem: policyItem(limit.name, atWork),
       table,
       reader,
       deniesMissingKey: limit.onMissingKey === "deny",

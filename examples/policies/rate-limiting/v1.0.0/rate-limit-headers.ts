@@ -5,6 +5,8 @@ import type { Params } from "./params.gen.ts";
 export interface NamedLimit {
   readonly name: string;
   readonly limit: Limit;
+  /** Its item of `ratelimit-policy`, which is always the same. */
+  readonly policyItem: string;
 }
 
 export type Headers = Record<string, string>;
@@ -24,15 +26,19 @@ export function seconds(ticks: number): number {
   return Math.max(Math.ceil(ticks / TICKS_PER_SECOND), 1);
 }
 
+/** What the draft says of a limit as such. It has whole seconds only. */
+export function policyItem(name: string, { quota, windowTicks }: Limit): string {
+  const whole = windowTicks % TICKS_PER_SECOND === 0;
+  return `"${name}";q=${quota}${whole ? `;w=${windowTicks / TICKS_PER_SECOND}` : ""}`;
+}
+
 /** draft-ietf-httpapi-ratelimit-headers-11: lists of items, the name of a limit with its parameters. */
 function draftHeaders(applied: readonly NamedLimit[]): Headers {
   let policy = "";
   let state = "";
-  for (const { name, limit } of applied) {
+  for (const { name, limit, policyItem: item } of applied) {
     const comma = policy === "" ? "" : ", ";
-    // The draft has whole seconds only.
-    const whole = limit.windowTicks % TICKS_PER_SECOND === 0;
-    policy += `${comma}"${name}";q=${limit.quota}${whole ? `;w=${limit.windowTicks / TICKS_PER_SECOND}` : ""}`;
+    policy += comma + item;
     state += `${comma}"${name}";r=${limit.remaining()};t=${untilMore(limit)}`;
   }
   return { "ratelimit-policy": policy, ratelimit: state };
