@@ -10,18 +10,9 @@ import {
   spyOn,
   test,
 } from "bun:test";
-import { resolve } from "node:path";
-import { type TestChain, testPolicy } from "@policy-engine/testing";
-import * as v1 from "../../examples/policies/jwt-validation/v1.0.0/policy.ts";
-import * as v2 from "../../examples/policies/jwt-validation/v2.0.0/policy.ts";
+import type { TestChain } from "@policy-engine/testing";
 import { inSeconds, TestIssuer } from "../helpers/tokens.ts";
-
-const VERSIONS = [
-  ["v1.0.0", v1],
-  ["v2.0.0", v2],
-] as const;
-const FOLDER = resolve(import.meta.dir, "../../examples/policies/jwt-validation");
-const ISSUER = "https://issuer.example/";
+import { ISSUER, jwtChain, VERSIONS } from "./jwt-chains.ts";
 
 let first: TestIssuer;
 let second: TestIssuer;
@@ -44,13 +35,10 @@ afterEach(() => {
   mock.restore();
 });
 
-describe.each(VERSIONS)("jwt-validation %s", (version, policy) => {
+describe.each(VERSIONS)("jwt-validation %s", (version) => {
   function jwt(more: object = {}): Promise<TestChain> {
     const issuers = [{ issuer: ISSUER, audiences: [], jwksUrl: `${ISSUER}jwks` }];
-    return testPolicy(policy, {
-      definition: `${FOLDER}/${version}`,
-      params: { issuers, keyWait: "10s", ...more },
-    });
+    return jwtChain(version, { issuers, keyWait: "10s", ...more });
   }
 
   async function token(issuer: TestIssuer): Promise<string> {
