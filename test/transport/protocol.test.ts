@@ -148,6 +148,21 @@ describe("requests", () => {
     expect(peer.take().map(told)).toEqual(["HEADERS 1 +end", "RST_STREAM 3 1", "RST_STREAM 5 1"]);
   });
 
+  test("FR-008: metadata is UTF-8, the first line of a name counts, and what is no base64 is what there is of it", () => {
+    const latin1 = Buffer.from("bestellungen-ö-€").toString("latin1");
+    const lines = call({}, [
+      ["x-route", latin1],
+      ["x-route", "other"],
+      ["x-bin", "a"],
+      ["x-b-bin", "w7Y,YQ=="],
+      ["x-c-bin", "!"],
+    ]);
+    const peer = new PlayedPeer().greet().send(headers(1, lines));
+    const { metadata } = peer.streams[0]!;
+    const names = ["X-Route", "x-bin", "x-b-bin", "x-c-bin", "x-d-bin"];
+    expect(names.map((name) => metadata.get(name))).toEqual(["bestellungen-ö-€", "a", "ö", "", undefined]);
+  });
+
   test("grpc-timeout: the call ends when the client has stopped waiting", async () => {
     const peer = new PlayedPeer({ onMessage: () => {} }).greet();
     peer.send(headers(1, call({}, [["grpc-timeout", "1m"]])), message(1, "a"));

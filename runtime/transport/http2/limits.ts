@@ -21,8 +21,11 @@ export const MAX_PINGS = 10_000;
 export const MAX_SETTINGS = 100;
 /** DATA frames without a byte and without an end, of one connection in a second. */
 export const MAX_EMPTY_DATA = 1_000;
-/** Frames that say nothing here (PRIORITY, unknown types, frames of streams that are over) in a second. */
-export const MAX_IGNORED_FRAMES = 10_000;
+/**
+ * Frames that say nothing here (PRIORITY, unknown types, frames of streams that are over) in a second. Some follow
+ * each stream that ends before its client knows.
+ */
+export const MAX_IGNORED_FRAMES = 100_000;
 /** Memory for messages that have begun to come, of all connections together. Further large ones wait for it. */
 export const ASSEMBLY_BYTES = 268_435_456;
 /** Answers of one connection that its peer has not taken. The stream whose answer would be more is reset. */

@@ -21,6 +21,7 @@ const REQUEST_PSEUDO_HEADERS = new Set([":method", ":scheme", ":authority", ":pa
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 /** NUL, CR, LF, and blanks at the ends. */
 const BAD_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/;
+const NOT_ASCII = /[\x80-\xff]/;
 const GRPC_TYPE = /^application\/grpc(?:\+proto)?(?:;|$)/i;
 const TIMEOUT = /^(\d{1,8})([HMSmun])$/;
 const UNIT_MS: Readonly<Record<string, number>> = {
@@ -57,11 +58,13 @@ export class RequestHead implements StreamMetadata {
     this.timeoutMs = count === undefined ? undefined : Number(count) * UNIT_MS[unit]!;
   }
 
-  /** Of a name that ends in `-bin`, the text behind the base64. */
+  /** As UTF-8; of a name that ends in `-bin`, the text behind the base64. */
   get(name: string): string | undefined {
     const key = name.toLowerCase();
     const value = this.#first(key);
-    if (value === undefined || !key.endsWith("-bin")) return value;
+    if (value === undefined) return undefined;
+    // Route names may have any characters.
+    if (!key.endsWith("-bin")) return NOT_ASCII.test(value) ? Buffer.from(value, "latin1").toString() : value;
     const [first = ""] = value.split(",", 1);
     return Buffer.from(first, "base64").toString();
   }

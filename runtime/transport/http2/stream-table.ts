@@ -1,0 +1,75 @@
+import { ClosedStreams, type Ending } from "./closed-streams.ts";
+import { LARGEST_STREAM_ID } from "./frames.ts";
+import type { GrpcStream } from "./stream.ts";
+
+/** The streams of a connection, those that are open and those that were (RFC 9113 section 5.1). */
+export class StreamTable {
+  readonly #open = new Map<number, GrpcStream>();
+  readonly #closed = new ClosedStreams();
+  /** Those whose receivers are to be told at the end of the turn, when none of them is at work. */
+  #ended: GrpcStream[] = [];
+  /** The last that the peer has opened. */
+  lastId = 0;
+  #lastTaken = LARGEST_STREAM_ID;
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  get(id: number): GrpcStream | undefined {
+    return this.#open.get(id);
+  }
+
+  values(): Iterable<GrpcStream> {
+    return this.#open.values();
+  }
+
+  /** Whether one more may be opened. */
+  takes(id: number, most: number): boolean {
+    return id <= this.#lastTaken && this.#open.size < most;
+  }
+
+  /** Takes no more than have been opened by now. */
+  takeNoMore(): void {
+    this.#lastTaken = this.lastId;
+  }
+
+  add(stream: GrpcStream): void {
+    this.#open.set(stream.id, stream);
+  }
+
+  /** One is refused before it is anything. */
+  refuse(id: number): void {
+    this.#closed.add(id, "ours");
+  }
+
+  close(stream: GrpcStream, ending: Ending): void {
+    if (stream.isClosed) return;
+    this.#open.delete(stream.id);
+    this.#closed.add(stream.id, ending);
+    stream.release();
+    this.#ended.push(stream);
+  }
+
+  /** Closes all without a word. */
+  abandon(): void {
+    for (const stream of this.#open.values()) {
+      stream.release();
+      this.#ended.push(stream);
+    }
+    this.#open.clear();
+  }
+
+  /** How a stream ended that is not open; undefined for one that was not one of the last. */
+  endingOf(id: number): Ending | undefined {
+    return this.#closed.find(id);
+  }
+
+  /** Tells the receivers of streams that have ended. */
+  tellEnded(): void {
+    if (this.#ended.length === 0) return;
+    const ended = this.#ended;
+    this.#ended = [];
+    for (const stream of ended) stream.cancel();
+  }
+}
