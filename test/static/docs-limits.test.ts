@@ -88,6 +88,7 @@ const HTTP2: Readonly<Record<string, readonly string[]>> = {
   "An answer to a PING, or to the close": ["transport/http2/REPLY_TIMEOUT_MS"],
   "An answer of which the peer takes nothing": ["transport/http2/STALL_TIMEOUT_MS"],
   "A stream that the peer leaves half open": ["transport/http2/LINGER_MS"],
+  "A file of `extProc.tls`": ["transport/http2/MAX_TLS_FILE_BYTES"],
 };
 
 /** Limits that nobody outside of the code can meet, or that the generated Envoy configuration shows. */

@@ -1,20 +1,9 @@
 // What TLS needs, read from files, and read again while the server runs.
-import { readFile } from "node:fs/promises";
-import { createSecureContext } from "node:tls";
 import type { EngineLogger } from "../../observability/log.ts";
-
-/** The files of a server that speaks TLS, in PEM. */
-export interface TlsFiles {
-  /** The server's certificate, and those between it and a root, in that order. */
-  readonly certFile: string;
-  readonly keyFile: string;
-  /** Certificates that a client's must come from. Default: clients need none. */
-  readonly clientCaFile?: string;
-}
+import { readTlsFiles, type TlsFiles } from "./tls-files.ts";
 
 /** The protocol that is agreed on during the handshake, in the form of the wire: its length, then its name. */
 const ALPN_H2 = Buffer.from("\x02h2", "latin1");
-const CERTIFICATE = "-----BEGIN CERTIFICATE-----";
 
 /** For one connection. */
 export interface ServerTls {
@@ -24,6 +13,11 @@ export interface ServerTls {
   readonly requestCert: boolean;
   readonly rejectUnauthorized: boolean;
   readonly ALPNProtocols: Buffer;
+}
+
+/** The files cannot be read or used; the message names each. */
+export class TlsFilesError extends Error {
+  override readonly name = "TlsFilesError";
 }
 
 /** Holds the newest certificates that are good. */
@@ -41,7 +35,7 @@ export class Certificates {
     this.#current = first;
   }
 
-  /** @throws {Error} If a file cannot be read or used; the message names it. */
+  /** @throws {TlsFilesError} If a file cannot be read or used. */
   static async load(files: TlsFiles, log: EngineLogger): Promise<Certificates> {
     return new Certificates(files, log, await readTls(files));
   }
@@ -79,43 +73,16 @@ export class Certificates {
   }
 }
 
-async function readTls({ certFile, keyFile, clientCaFile }: TlsFiles): Promise<ServerTls> {
-  const [cert, key, ca] = await Promise.all([
-    read("certificate", certFile),
-    read("key", keyFile),
-    clientCaFile === undefined ? undefined : read("client CA", clientCaFile),
-  ]);
-  check(`certificate "${certFile}" with key "${keyFile}"`, () => createSecureContext({ cert, key }));
-  // Without any, the system's roots would count.
-  if (ca !== undefined && !ca.includes(CERTIFICATE)) {
-    throw new Error(
-      `Cannot use the client CA "${clientCaFile}": it holds no certificate, one in PEM is needed`,
-    );
+async function readTls(files: TlsFiles): Promise<ServerTls> {
+  const { texts, problems } = await readTlsFiles(files);
+  if (texts === undefined) {
+    const errors = problems.filter(({ code }) => code === undefined);
+    throw new TlsFilesError(errors.map(({ message }) => message).join("; "));
   }
-  if (ca !== undefined) check(`client CA "${clientCaFile}"`, () => createSecureContext({ ca }));
+  const { cert, key, ca } = texts;
   const common = { cert, key, ALPNProtocols: ALPN_H2 };
   if (ca === undefined) return { ...common, requestCert: false, rejectUnauthorized: false };
   return { ...common, ca, requestCert: true, rejectUnauthorized: true };
-}
-
-async function read(what: string, file: string): Promise<Buffer> {
-  try {
-    return await readFile(file);
-  } catch (cause) {
-    const { code = "unknown error" } = cause as NodeJS.ErrnoException;
-    throw new Error(`Cannot read the ${what} "${file}": ${code}, a file that can be read is needed`, {
-      cause,
-    });
-  }
-}
-
-function check(what: string, use: () => unknown): void {
-  try {
-    use();
-  } catch (cause) {
-    const { code = "unknown error" } = cause as NodeJS.ErrnoException;
-    throw new Error(`Cannot use the ${what}: ${code}, PEM files that belong together are needed`, { cause });
-  }
 }
 
 function isSame(a: ServerTls, b: ServerTls): boolean {

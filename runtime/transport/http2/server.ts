@@ -4,9 +4,10 @@ import type { EngineLogger } from "../../observability/log.ts";
 import { claimSocket, formatAddress, type ListenAddress, withPrivateFiles } from "../listen-address.ts";
 import type { StreamAcceptor, Transport } from "../transport.ts";
 import { AssemblyMemory } from "./assembly.ts";
-import { Certificates, type TlsFiles } from "./certificates.ts";
+import { Certificates } from "./certificates.ts";
 import { type ConnectionSettings, type ConnectionSocket, Http2Connection } from "./connection.ts";
 import { DEFAULT_HTTP2_LIMITS, type Http2Limits } from "./limits.ts";
+import type { TlsFiles } from "./tls-files.ts";
 
 /** How often connections are looked after. */
 const TICK_MS = 1_000;
