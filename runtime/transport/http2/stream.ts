@@ -10,7 +10,7 @@ import type { Backlog, Sender } from "./sender.ts";
 export const STREAM_WINDOW = 262_144;
 /** A message lies where it came unless that keeps so many times its own size alive, of more than that. */
 const KEPT_RATIO = 8;
-const KEPT_BYTES = 8_192;
+const KEPT_BYTES = 16_384;
 
 /** What a stream needs of its connection. */
 export interface StreamHost {
