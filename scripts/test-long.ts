@@ -23,7 +23,7 @@ const child = Bun.spawn(
   ],
   {
     cwd: PROJECT,
-    env: { MODEL_EXCHANGES, CEL_EXPRESSIONS, ...process.env },
+    env: { MODEL_EXCHANGES, CEL_EXPRESSIONS, ...FUZZ, ...process.env },
     stdin: "ignore",
     stdout: "inherit",
     stderr: "inherit",
