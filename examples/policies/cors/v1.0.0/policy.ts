@@ -54,10 +54,11 @@ export const getPolicy: PolicyFactory<Params> = (_metadata, params) => {
 
   /** What `access-control-allow-origin` is to say; undefined where nothing is allowed. */
   function allowed(headers: HeadersView): string | undefined {
+    // Without an origin too: nothing varies, so a cache gives that response to pages.
+    if (any) return "*";
     const lines = headers.getAll("origin");
     const [origin] = lines;
     if (origin === undefined || lines.length > 1) return undefined;
-    if (any) return "*";
     return responses.has(origin) || matches(origin) ? origin : undefined;
   }
 

@@ -47,7 +47,8 @@ export class ForwardedFor {
       from++;
       to--;
       // Brackets are for IPv6.
-      if (text.indexOf(":", from) === -1) return false;
+      const colon = text.indexOf(":", from);
+      if (colon === -1 || colon >= to) return false;
     }
     return parsePart(text, { from, to, into });
   }

@@ -153,6 +153,7 @@ describe("by x-forwarded-for, counted from the right", () => {
       "unknown, 192.0.2.1",
       "10.0.0.1%1, 192.0.2.1",
       "10.0.0.1 10.0.0.1, 192.0.2.1",
+      "[10.0.0.1], 2001:db8::1",
     ])
       expect([value, await passes(chain, "10.0.0.1", value)]).toEqual([value, false]);
   });

@@ -113,6 +113,22 @@ describe("the response", () => {
     expect((await exchange.response()).headers.get("x-request-id")).toBe("from-envoy");
   });
 
+  test("edge: of two such policies each has its own id", async () => {
+    const other = { ...subject, params: { header: "x-correlation-id" } };
+    await using chain = await testChain([subject, other]);
+    const exchange = await chain.request({ headers: { "x-request-id": "from-envoy" } });
+    const made = exchange.headers.get("x-correlation-id")!;
+    expect(exchange.metadata.get("requestId")).toBe(made);
+    const { headers } = await exchange.response();
+    expect([headers.get("x-request-id"), headers.get("x-correlation-id")]).toEqual(["from-envoy", made]);
+  });
+
+  test("edge: does not carry the operator's metadata of that name", async () => {
+    await using chain = await testChain([{ policy: deny }, subject], { metadata: { requestId: "operator" } });
+    const { answer } = await chain.request({ headers: { "x-request-id": "from-envoy" } });
+    expect(answer?.headers.get("x-request-id")).toBe("from-envoy");
+  });
+
   test("is left alone with echo: false", async () => {
     await using chain = await requestId({ echo: false });
     const exchange = await chain.request({ headers: { "x-request-id": "from-envoy" } });

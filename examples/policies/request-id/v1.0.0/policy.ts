@@ -13,6 +13,8 @@ const ENVOYS_OWN = "x-request-id";
 /** Makes sure that a request has an id: one that came with it, if that can be trusted, else a new one. */
 export const getPolicy: PolicyFactory<Params> = (_metadata, params) => {
   const name = params.header.toLowerCase();
+  /** Of this header alone: another such policy in the list has an id of its own. */
+  const ownKey = `${METADATA_KEY}:${name}`;
   const trusted = params.trustIncoming ?? name === ENVOYS_OWN;
   const generate = params.generator === "uuidv7" ? newUuidV7 : newUuidV4;
 
@@ -25,12 +27,13 @@ export const getPolicy: PolicyFactory<Params> = (_metadata, params) => {
       const kept = incoming(ctx);
       const id = kept ?? generate();
       ctx.metadata.set(METADATA_KEY, id);
+      if (params.echo) ctx.metadata.set(ownKey, id);
       return kept === undefined ? { setHeaders: { [name]: id } } : undefined;
     },
   };
   if (params.echo) {
     policy.onResponse = (ctx): ResponseResult => {
-      const known = ctx.metadata.get(METADATA_KEY);
+      const known = ctx.metadata.get(ownKey);
       // A denial in front of this policy: its request had no id of this policy's yet.
       const id =
         typeof known === "string" && VALID.test(known) ? known : (incoming(ctx.request) ?? generate());
