@@ -49,7 +49,6 @@ const FIXED: Readonly<Record<string, readonly string[]>> = {
   "Lists and maps inside each other in a value": ["cel/MAX_VALUE_DEPTH"],
   "Headers of one message": ["kernel/wire/MAX_HEADERS"],
   "Messages of one exchange that wait for an answer": ["kernel/MAX_WAITING"],
-  "Open streams of one connection": ["transport/MAX_CONCURRENT_STREAMS"],
   "Depth of dynamic metadata that a policy returns": ["chain/METADATA_DEPTH"],
   "A message in the log": ["observability/MAX_MESSAGE"],
   "A text in a log line": ["observability/MAX_TEXT"],
@@ -72,8 +71,6 @@ const HTTP2: Readonly<Record<string, readonly string[]>> = {
   "Headers of a stream": ["transport/http2/MAX_HEADERS"],
   "CONTINUATION frames of a header block": ["transport/http2/MAX_CONTINUATIONS"],
   "Header table": ["transport/http2/HEADER_TABLE_BYTES"],
-  "Streams at once": ["transport/http2/MAX_STREAMS"],
-  "Connections at once": ["transport/http2/MAX_CONNECTIONS"],
   "PING, SETTINGS, empty DATA and ignored frames in a second": [
     "transport/http2/MAX_PINGS",
     "transport/http2/MAX_SETTINGS",
@@ -86,7 +83,7 @@ const HTTP2: Readonly<Record<string, readonly string[]>> = {
   "From the connect to the first SETTINGS": ["transport/http2/PREFACE_TIMEOUT_MS"],
   "Silence of the peer": ["transport/http2/SILENCE_MS"],
   "An answer to a PING, or to the close": ["transport/http2/REPLY_TIMEOUT_MS"],
-  "An answer of which the peer takes nothing": ["transport/http2/STALL_TIMEOUT_MS"],
+  "A message or an answer that does not move": ["transport/http2/STALL_TIMEOUT_MS"],
   "A stream that the peer leaves half open": ["transport/http2/LINGER_MS"],
   "A file of `extProc.tls`": ["transport/http2/MAX_TLS_FILE_BYTES"],
 };
@@ -112,6 +109,9 @@ const INTERNAL = [
   "kernel/wire/MAX_VARINT",
   "observability/MAX_ID",
   "observability/MAX_RETIRED",
+  "transport/MAX_CONCURRENT_STREAMS",
+  "transport/http2/MAX_CONNECTIONS",
+  "transport/http2/MAX_STREAMS",
 ];
 
 /** Rows of the builder's limits; the compiler keeps the list whole. */

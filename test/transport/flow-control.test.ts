@@ -57,6 +57,50 @@ describe("answers", () => {
     expect([bytes, peer.paused]).toEqual([LARGE + 5, false]);
   });
 
+  test("frames are as large as the peer takes, up to 64 KiB", () => {
+    const largest = (values: Record<number, number>) => {
+      const peer = new PlayedPeer({ onMessage: ({ out }) => out.send(new Uint8Array(60_000)) });
+      peer.greet({ [INITIAL_WINDOW]: LARGEST, ...values }).send(windowUpdate(0, 10_000_000), headers(1));
+      for (let count = 0; count < 10; count++) peer.send(message(1, "a"));
+      // Behind one of them, then several at once.
+      peer.send(...Array.from({ length: 10 }, () => message(1, "a")));
+      const frames = peer.take().filter(({ type }) => type === "DATA");
+      expect(dataBytes(frames)).toBe(20 * 60_005);
+      return Math.max(...frames.map(({ payload }) => payload.length));
+    };
+    expect([largest({}), largest({ 5: 20_000 }), largest({ 5: 1_000_000 })]).toEqual([
+      16_384, 20_000, 60_005,
+    ]);
+  });
+
+  test("what is written ahead of a socket that takes nothing is bounded, many small or few large", () => {
+    for (const [size, count] of [
+      [1_000, 5_000],
+      [2_000_000, 3],
+    ] as const) {
+      const peer = new PlayedPeer({ onMessage: ({ out }) => out.send(new Uint8Array(size)) });
+      peer.greet({ [INITIAL_WINDOW]: LARGEST }).send(windowUpdate(0, LARGEST - 65_535), headers(1));
+      peer.room = 0;
+      for (let sent = 0; sent < count; sent++) peer.send(message(1, "a"));
+      const { sender } = peer.connection;
+      expect(sender.output.pending).toBeLessThan(1_200_000);
+      expect(sender.unread).toBeGreaterThan(size * count);
+      peer.room = Number.POSITIVE_INFINITY;
+      peer.connection.drained();
+      expect([dataBytes(peer.take()), sender.unread]).toEqual([(size + 5) * count, 0]);
+    }
+  });
+
+  test("one that has waited for the connection's window goes before others", () => {
+    const peer = new PlayedPeer({
+      onMessage: ({ out }, bytes) => out.send(new Uint8Array(bytes.length * 1_000)),
+    });
+    peer.greet({ [INITIAL_WINDOW]: LARGEST }).send(headers(1), headers(3), message(1, Buffer.alloc(70)));
+    peer.take();
+    peer.send(windowUpdate(0, 5_000), message(3, "a"));
+    expect(peer.take().map(told)).toEqual(["HEADERS 3", "DATA 1 4470", "DATA 3 530"]);
+  });
+
   test("go as far as the stream's window, then the connection's, and the trailers wait behind them", () => {
     const peer = new PlayedPeer({
       onMessage: ({ out }) => {
@@ -79,6 +123,16 @@ describe("answers", () => {
     expect(peer.take().map(told)).toEqual(["DATA 1 25", "HEADERS 1 +end"]);
   });
 
+  test("a stream's window may become negative while it waits for the connection's", () => {
+    const peer = new PlayedPeer({ onMessage: ({ out }) => out.send(new Uint8Array(100_000)) });
+    peer.greet({ [INITIAL_WINDOW]: 70_000 }).send(headers(1), message(1, "a"));
+    expect(dataBytes(peer.take())).toBe(65_535);
+    peer.send(settings({ [INITIAL_WINDOW]: 100 }), windowUpdate(0, 1_000_000));
+    expect(peer.take().map(told)).toEqual(["SETTINGS +ack"]);
+    peer.send(windowUpdate(1, 65_435), windowUpdate(1, 7));
+    expect(peer.take().map(told)).toEqual(["DATA 1 7"]);
+  });
+
   test("streams share the connection's window by frames", () => {
     const peer = new PlayedPeer({ onMessage: ({ out }) => out.send(new Uint8Array(100_000)) });
     peer.greet({ [INITIAL_WINDOW]: LARGEST });
@@ -95,10 +149,11 @@ describe("answers", () => {
   test("a stream that is reset gives up what waits for it, and others get the window", () => {
     const peer = new PlayedPeer({ onMessage: ({ out }) => out.send(new Uint8Array(100_000)) });
     peer.greet({ [INITIAL_WINDOW]: LARGEST }).send(headers(1), message(1, "a"), headers(3), message(3, "a"));
-    peer.take();
+    const before = peer.take();
+    expect(dataBytes(before)).toBe(65_535);
     peer.send(reset(1), windowUpdate(0, 200_000));
     const frames = peer.take();
-    expect([dataBytes(frames, 1), dataBytes(frames, 3)]).toEqual([0, 100_005]);
+    expect([dataBytes(frames, 1), dataBytes(frames, 3)]).toEqual([0, 100_005 - dataBytes(before, 3)]);
     expect(peer.connection.sender.unread).toBe(0);
   });
 });

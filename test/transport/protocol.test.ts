@@ -1,6 +1,7 @@
 // What a peer may and may not do, and what becomes of it: a stream's error ends the stream, the connection's ends
 // the connection with the code that RFC 9113 names, and the limits end what is over them.
 import { describe, expect, test } from "bun:test";
+import { AssemblyMemory } from "../../runtime/transport/http2/assembly.ts";
 import {
   MAX_CONTINUATIONS,
   MAX_EMPTY_DATA,
@@ -415,6 +416,27 @@ describe("time", () => {
     }
     expect(peer.take().map(told)).toEqual(["HEADERS 1", `RST_STREAM 1 ${CALM}`]);
     expect(peer.streams.map(({ events }) => events)).toEqual([["message", "cancel"], []]);
+  });
+
+  test("limit: a message of which no more comes, also one that has others wait for its memory", () => {
+    const memory = new AssemblyMemory(1_000_000);
+    const peer = new PlayedPeer({ memory, onMessage: () => {} }).greet();
+    const large = Buffer.from([0, 0, 0xd, 0, 0]);
+    for (const id of [1, 3, 5])
+      peer.send(headers(id), frame("DATA", { id }, large.subarray(0, id === 5 ? 3 : 5)));
+    const beat = frame("PING", { flags: ACK }, Buffer.alloc(8));
+    for (let second = 0; second < 63; second++) {
+      peer.send(beat);
+      // One that comes slowly is not stuck.
+      if (second === 30) peer.send(headers(7), frame("DATA", { id: 7 }, large.subarray(0, 1)));
+      peer.pass(1_000);
+    }
+    expect(peer.streams.map(({ events }) => events)).toEqual([["cancel"], [], ["cancel"], []]);
+    // The one that waited has its turn now.
+    expect(peer.take().map(told)).toContain("WINDOW_UPDATE 3 851973");
+    peer.pass(35_000);
+    expect(peer.streams[3]?.events).toEqual(["cancel"]);
+    expect(memory.used).toBe(0xd0000);
   });
 
   test("limit: a socket that takes nothing for too long", () => {

@@ -80,6 +80,9 @@ export class MessageAssembly {
   /** The prefix, then the message. */
   #bytes: Buffer = Buffer.allocUnsafe(PREFIX_BYTES);
   #filled = 0;
+  /** For the clock: how much had come when it last saw more, and when that was. */
+  #seen = -1;
+  #seenAt = 0;
   /** The first byte of the prefix; undefined while the prefix is not whole. */
   #flag: number | undefined;
   /** The message's, once the prefix is whole. */
@@ -129,6 +132,17 @@ export class MessageAssembly {
     if (held < length) this.#memory.wait(this);
     else this.#allow(length - arrived);
     return true;
+  }
+
+  /** Whether nothing has come for so long, though it may. */
+  isStuck(now: number, timeoutMs: number): boolean {
+    const isWaiting = this.held < this.length && !this.isAdmitted;
+    const came = this.#flag === undefined ? this.#filled : PREFIX_BYTES + this.#filled;
+    if (came !== this.#seen || isWaiting) {
+      this.#seen = came;
+      this.#seenAt = now;
+    }
+    return now - this.#seenAt > timeoutMs;
   }
 
   /** Makes room for the rest; the memory is taken. */

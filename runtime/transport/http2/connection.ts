@@ -156,7 +156,7 @@ export class Http2Connection implements FrameHost {
       }
     }
     for (const stream of this.streams.values()) {
-      if (stream.lingers(now) > this.#limits.lingerMs) stream.reset(CODE.NO_ERROR);
+      stream.check(now, this.#limits);
     }
     this.#settle();
   }
@@ -249,8 +249,9 @@ export class Http2Connection implements FrameHost {
     if (this.#phase === "over") return;
     const { output } = this.sender;
     do {
+      this.sender.pump();
       if (!output.flush(this.#socket)) return;
-    } while (output.pending === 0 && this.sender.pump());
+    } while (output.pending === 0 && this.sender.canPump);
     const isFull = output.pending > PAUSE_READING_BYTES;
     if (isFull !== this.#isPaused) {
       this.#isPaused = isFull;

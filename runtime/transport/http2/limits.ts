@@ -38,7 +38,7 @@ export const PREFACE_TIMEOUT_MS = 10_000;
 export const SILENCE_MS = 60_000;
 /** How long the answer to that PING, or to the close of a connection, may take. */
 export const REPLY_TIMEOUT_MS = 10_000;
-/** How long a peer may not take any byte of an answer that waits for it. */
+/** How long a peer may not take any byte of an answer that waits for it, or send none of a message that it began. */
 export const STALL_TIMEOUT_MS = 60_000;
 /** How long a client may leave its half of a stream open that the server has ended. */
 export const LINGER_MS = 10_000;

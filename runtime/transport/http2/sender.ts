@@ -82,15 +82,17 @@ export class Sender {
     if (second !== undefined) writeUint32(this.output.bytes, at + 4, second);
   }
 
-  /** Sends one gRPC message, or what the windows let through of it. */
+  /** Sends one gRPC message; where a window holds it back, {@link pump} does. */
   message(stream: SendingStream, message: Uint8Array): void {
     if (!stream.isHeadSent) {
       stream.isHeadSent = true;
       this.template(RESPONSE_HEAD, stream.id);
     }
     const length = PREFIX_BYTES + message.length;
+    // Who waits for the window has it first.
     if (
       stream.backlog !== undefined ||
+      this.#ready.size > 0 ||
       length > stream.sendWindow ||
       length > this.#window ||
       length > this.#maxFrame ||
@@ -100,7 +102,6 @@ export class Sender {
       writeUint32(prefix, 1, message.length);
       this.#queue(stream, prefix);
       if (message.length > 0) this.#queue(stream, message);
-      this.pump();
       return;
     }
     const at = this.output.frame(length, FRAME.DATA, 0, stream.id);
@@ -115,23 +116,24 @@ export class Sender {
   /** Sends bytes that are all of an answer's body. */
   lastBytes(stream: SendingStream, bytes: Uint8Array): void {
     this.#queue(stream, bytes).end = "with_bytes";
-    this.pump();
   }
 
-  /**
-   * Writes what the windows let through, a frame of each stream in turn, until as much waits for the socket as may.
-   * Returns whether it wrote anything: then there may be more when the socket has taken that.
-   */
-  pump(): boolean {
-    const before = this.output.pending;
+  /** Whether there is more that the windows would let through. */
+  get canPump(): boolean {
+    return this.#ready.size > 0 && this.#window > 0;
+  }
+
+  /** Writes what the windows let through, a frame of each stream in turn, until as much waits for the socket as may. */
+  pump(): void {
     for (const stream of this.#ready) {
-      if (this.#window <= 0 || this.output.pending > PAUSE_READING_BYTES) break;
+      if (this.#window <= 0 || this.output.pending > PAUSE_READING_BYTES) return;
       this.#ready.delete(stream);
+      // SETTINGS may have made it negative.
+      if (stream.sendWindow <= 0) continue;
       this.#sendFrame(stream, stream.backlog!);
       // A set goes over what is added while it is gone over: the stream's next turn comes after the others'.
       if (stream.backlog !== undefined && stream.sendWindow > 0) this.#ready.add(stream);
     }
-    return this.output.pending > before;
   }
 
   /** Forgets what a stream still had to send. */
@@ -150,17 +152,13 @@ export class Sender {
     if (this.#window > LARGEST_WINDOW) {
       throw new ConnectionError(CODE.FLOW_CONTROL_ERROR, "the connection's window is too large");
     }
-    if (this.#ready.size > 0) this.pump();
   }
 
   /** The peer gives a stream a larger window; false if it is too large. */
   widenStream(stream: SendingStream, by: number): boolean {
     stream.sendWindow += by;
     if (stream.sendWindow > LARGEST_WINDOW) return false;
-    if (stream.backlog !== undefined && stream.sendWindow > 0) {
-      this.#ready.add(stream);
-      this.pump();
-    }
+    if (stream.backlog !== undefined && stream.sendWindow > 0) this.#ready.add(stream);
     return true;
   }
 

@@ -66,8 +66,8 @@ class Http2Server implements Http2Transport {
   #listener: SocketListener<SocketData> | undefined;
   #clock: ReturnType<typeof setInterval> | undefined;
   #ticks = 0;
-  /** Told when the last connection is gone. */
-  #whenEmpty: (() => void) | undefined;
+  /** Those who wait for the last connection to go. */
+  readonly #waiting = new Set<() => void>();
 
   constructor({ address, services, maxMessageBytes, log, tls, limits }: Http2TransportSettings) {
     const all = { ...DEFAULT_HTTP2_LIMITS, ...limits };
@@ -180,7 +180,7 @@ class Http2Server implements Http2Transport {
     if (connection === undefined) return;
     this.#connections.delete(connection);
     connection.gone();
-    if (this.#connections.size === 0) this.#whenEmpty?.();
+    if (this.#connections.size === 0) for (const done of this.#waiting) done();
   }
 
   #tick(): void {
@@ -194,15 +194,17 @@ class Http2Server implements Http2Transport {
 
   #untilEmpty(graceMs: number): Promise<void> {
     return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(force);
+        this.#waiting.delete(done);
+        resolve();
+      };
       const force = setTimeout(() => {
         for (const connection of [...this.#connections]) connection.terminate();
         this.#connections.clear();
-        resolve();
+        for (const each of this.#waiting) each();
       }, graceMs);
-      this.#whenEmpty = () => {
-        clearTimeout(force);
-        resolve();
-      };
+      this.#waiting.add(done);
     });
   }
 }

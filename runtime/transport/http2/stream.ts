@@ -82,11 +82,14 @@ export class GrpcStream implements OutgoingStream {
     this.#endWith(status, message);
   }
 
-  /** How long the peer has left its half open behind the end of the other, in milliseconds. */
-  lingers(now: number): number {
-    if (!this.isLocalEnded) return 0;
-    this.#lingersSince ??= now;
-    return now - this.#lingersSince;
+  /** Ends itself if the peer leaves it half open behind the server's end, or stops within a message, for too long. */
+  check(now: number, { lingerMs, stallTimeoutMs }: { lingerMs: number; stallTimeoutMs: number }): void {
+    if (this.isLocalEnded) {
+      this.#lingersSince ??= now;
+      if (now - this.#lingersSince > lingerMs) this.reset(CODE.NO_ERROR);
+    } else if (this.#assembly?.isStuck(now, stallTimeoutMs) === true) {
+      this.refuse(STATUS.DEADLINE_EXCEEDED, "The rest of a message has not come in time");
+    }
   }
 
   /** Gives an answer that is no gRPC. */
