@@ -27,6 +27,10 @@ export type WarningCode =
   | "header-set-twice"
   /** A policy's `timeout` is longer than the time that there is for a message. */
   | "timeout-above-budget"
+  /** Every user of the machine can read the private key of `extProc.tls`. */
+  | "tls-key-readable"
+  /** The certificate of `extProc.tls` is not valid any more. */
+  | "tls-certificate-expired"
   /** Envoy gives up before `limits.bodyWait` is over. */
   | "body-wait-above-idle-timeout"
   /** The Envoy configuration has no ext_proc filter where it can be seen. */
@@ -43,6 +47,8 @@ export type WarningCode =
   | "envoy-unnamed-route"
   | "envoy-route-without-filter"
   | "envoy-no-client-address"
+  /** Envoy takes the client's address from a header, without counting the proxies that wrote it. */
+  | "envoy-address-from-header"
   | "envoy-path-normalisation";
 
 /** Makes a warning at a JSON pointer. */

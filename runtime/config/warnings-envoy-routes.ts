@@ -36,12 +36,21 @@ function keyWarnings({ config: extProc }: EnvoyFilter, { config, warn }: Judge):
   return [warn("envoy-no-route-key", { pointer: extProc.get("grpc_service").pointer, message, hint })];
 }
 
-function addressWarnings({ config: extProc }: EnvoyFilter, { warn }: Judge): Problem[] {
+function addressWarnings({ config: extProc, connectionManager }: EnvoyFilter, { warn }: Judge): Problem[] {
   const attributes = extProc.get("request_attributes");
-  if (listed(attributes.value, "source.address")) return [];
-  const message = "Policies do not learn the client's address: request_attributes has no source.address";
-  const hint = 'Add "source.address" to "request_attributes"';
-  return [warn("envoy-no-client-address", { pointer: attributes.pointer, message, hint })];
+  if (!listed(attributes.value, "source.address")) {
+    const message = "Policies do not learn the client's address: request_attributes has no source.address";
+    const hint = 'Add "source.address" to "request_attributes"';
+    return [warn("envoy-no-client-address", { pointer: attributes.pointer, message, hint })];
+  }
+  const own = connectionManager.get("use_remote_address");
+  const hops = connectionManager.get("xff_num_trusted_hops").value;
+  const detected = connectionManager.get("original_ip_detection_extensions").items().length > 0;
+  if (own.value === true || detected || (typeof hops === "number" && hops > 0)) return [];
+  const message =
+    "Clients can choose the address that policies decide by: Envoy takes the last one of x-forwarded-for";
+  const hint = 'Set "use_remote_address: true", with "xff_num_trusted_hops" where proxies stand in front';
+  return [warn("envoy-address-from-header", { pointer: own.pointer, message, hint })];
 }
 
 function pathWarnings({ connectionManager }: EnvoyFilter, { warn }: Judge): Problem[] {

@@ -47,6 +47,7 @@ function sound(): Parts {
   const host = { name: "all", domains: ["*"], routes: [{ name: "orders", match: { prefix: "/" } }] };
   const manager = {
     "@type": HTTP,
+    use_remote_address: true,
     normalize_path: true,
     merge_slashes: true,
     path_with_escaped_slashes_action: "REJECT_REQUEST",
@@ -164,6 +165,19 @@ describe("each danger alone", () => {
       ({ filter }) => (filter.request_attributes = ["xds.route_name"]),
     ],
     [
+      "envoy-address-from-header",
+      "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config",
+      ({ manager }) => delete manager.use_remote_address,
+    ],
+    [
+      "envoy-address-from-header",
+      "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/use_remote_address",
+      ({ manager }) => {
+        manager.use_remote_address = false;
+        manager.xff_num_trusted_hops = 0;
+      },
+    ],
+    [
       "envoy-path-normalisation",
       "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config",
       ({ manager }) => delete manager.normalize_path,
@@ -246,6 +260,18 @@ describe("what is fine", () => {
       host.routes[0].typed_per_filter_config = { policies: { disabled: true } };
     };
     expect(warningsFor(change, { routes: ["other"] })).toEqual([]);
+  });
+
+  test("an address from a header of which the proxies are counted, or that an extension reads", () => {
+    const counted = ({ manager }: Parts): void => {
+      delete manager.use_remote_address;
+      manager.xff_num_trusted_hops = 1;
+    };
+    const detected = ({ manager }: Parts): void => {
+      delete manager.use_remote_address;
+      manager.original_ip_detection_extensions = [{ name: "x" }];
+    };
+    expect([warningsFor(counted), warningsFor(detected)]).toEqual([[], []]);
   });
 
   test("an idle timeout that is off, and limits that fit each other", () => {

@@ -58,6 +58,9 @@ test("x-forwarded-for counts from the right: what a client forges does not decid
     expect([path, await statusOf(path, "203.0.113.9, 198.51.100.1")]).toEqual([path, 403]);
     expect([path, await statusOf(path, "unknown")]).toEqual([path, 403]);
     expect([path, await statusOf(path)]).toEqual([path, 403]);
+    const lines = ["203.0.113.9", "198.51.100.1"].map((address) => ["x-forwarded-for", address] as const);
+    expect([path, (await stack.get(path, lines)).status]).toEqual([path, 403]);
+    expect([path, (await stack.get(path, lines.toReversed())).status]).toEqual([path, 200]);
   }
 });
 
@@ -73,6 +76,22 @@ test("an address that Envoy does not tell does not pass", async () => {
     expect(status).toBe(403);
   } finally {
     await silent.stop();
+  }
+});
+
+test("edge: without use_remote_address Envoy tells the address that a client wrote, of which validate warns", async () => {
+  const trusting = await startEnvoyFor(stack, {
+    routes: ROUTES,
+    envoy: ({ connectionManager }) => {
+      connectionManager.use_remote_address = undefined;
+    },
+  });
+  try {
+    const headers = [["x-forwarded-for", "203.0.113.9"]] as const;
+    const { status } = await request(trusting.port, { path: "/remote", headers });
+    expect(status).toBe(200);
+  } finally {
+    await trusting.stop();
   }
 });
 
