@@ -11,13 +11,14 @@ import { FileSource } from "./config/file-source.ts";
 import { SnapshotStore } from "./config/snapshot-store.ts";
 import { isLoopback, startHttpOn } from "./http-on-address.ts";
 import { createProcessor, PROCESS_METHOD } from "./kernel/processor.ts";
-import { listenError } from "./listen-error.ts";
+import { listenError, StartError } from "./listen-error.ts";
 import { createEngineMetrics, type EngineMetrics } from "./observability/engine-metrics.ts";
 import { ExchangeLog } from "./observability/exchange-log.ts";
 import type { EngineLogger } from "./observability/log.ts";
 import { type BuildInfo, PolicyRegistry, type RegistryEntry } from "./policy/registry.ts";
 import { createGrpcTransport } from "./transport/grpc.ts";
-import { createHttp2Transport } from "./transport/http2/server.ts";
+import { TlsFilesError } from "./transport/http2/certificates.ts";
+import { createHttp2Transport, type Http2TransportSettings } from "./transport/http2/server.ts";
 import { formatAddress, type ListenAddress } from "./transport/listen-address.ts";
 import type { Transport } from "./transport/transport.ts";
 import { untilAborted, within } from "./waiting.ts";
@@ -36,7 +37,7 @@ export interface EngineOptions {
 /** An engine at work. */
 export interface Engine {
   readonly addresses: EngineAddresses;
-  /** Reads the routes again. Never rejects: what is wrong is logged and counted. */
+  /** Reads the routes and the certificates again. Never rejects: what is wrong is logged and counted. */
   reload(): Promise<void>;
   /** Takes no more streams, lets those in flight finish for `limits.shutdownTimeout`, closes the policies. */
   stop(): Promise<void>;
@@ -123,7 +124,7 @@ class EngineRun implements Engine {
 
   async reload(): Promise<void> {
     try {
-      await this.#source?.reload();
+      await Promise.all([this.#source?.reload(), this.#transport?.reloadCertificates?.()]);
     } catch (error) {
       this.#log.error("Cannot read the routes again", { error });
     }
@@ -174,19 +175,19 @@ class EngineRun implements Engine {
       log,
       metrics: this.#metrics,
     });
-    // For comparisons, until there is only one.
-    const ownHttp2 = process.env.POLICY_ENGINE_TRANSPORT === "http2";
-    const transport = (ownHttp2 ? createHttp2Transport : createGrpcTransport)({
+    const transport = createTransport({
       address: extProc.address,
       services: { [PROCESS_METHOD]: accept, ...this.#grpcHealth.services },
       maxMessageBytes: limits.bodyBytes + MESSAGE_OVERHEAD_BYTES,
       log,
+      ...transportConfig(this.#config),
     });
     this.#log.info(`Starting gRPC server on ${shortAddress(extProc.address)}`);
     try {
       this.#addresses.extProc = await transport.listen();
     } catch (error) {
       await transport.stop(0);
+      if (error instanceof TlsFilesError) throw new StartError(error.message, { cause: error });
       throw listenError("gRPC", extProc.address.text, error);
     }
     return transport;
@@ -249,6 +250,28 @@ class EngineRun implements Engine {
       this.#log.error(`Cannot ${action}`, { error });
     }
   }
+}
+
+/** For comparisons, until there is only one. */
+function createTransport(settings: Http2TransportSettings): Transport {
+  if (process.env.POLICY_ENGINE_TRANSPORT !== "grpc-js") return createHttp2Transport(settings);
+  if (settings.tls === undefined) return createGrpcTransport(settings);
+  throw new StartError("Cannot serve with TLS: grpc-js was asked for, which serves without it");
+}
+
+/** What the configuration says of connections and who may open them. */
+function transportConfig({ extProc, limits }: EngineConfig): Pick<Http2TransportSettings, "tls" | "limits"> {
+  const { tls } = extProc;
+  const { connections, streams, streamsPerSecond, resetsPerSecond } = limits;
+  return {
+    limits: {
+      maxConnections: connections,
+      maxStreams: streams,
+      streamsPerSecond: streamsPerSecond || Number.POSITIVE_INFINITY,
+      resetsPerSecond: resetsPerSecond || Number.POSITIVE_INFINITY,
+    },
+    ...(tls && { tls }),
+  };
 }
 
 /** Addresses as they are written, without what was read out of them. The file has no secrets. */

@@ -5,9 +5,10 @@ import { loadEngineConfig } from "../config/load-engine-config.ts";
 import { RouteFiles } from "../config/route-files.ts";
 import { type CliContext, EXIT, type Finish } from "./cli-context.ts";
 import { renderEnvoyConfig } from "./envoy-config.ts";
+import { type EnvoyTlsFlags, findEngineTls } from "./envoy-tls.ts";
 import { printProblems } from "./print-problems.ts";
 
-interface EnvoyConfigFlags {
+interface EnvoyConfigFlags extends EnvoyTlsFlags {
   readonly config: string;
   readonly listen: string;
   readonly upstream: string;
@@ -31,6 +32,9 @@ export function envoyConfigCommand(context: CliContext, finish: Finish): Command
       "the key of a route; repeat it for more (default: those of routes.path)",
       collect,
     )
+    .option("--tls-ca <file>", "the authority of the engine's certificate, where extProc.tls is set")
+    .option("--tls-certificate <file>", "Envoy's own certificate, where the engine asks for one")
+    .option("--tls-key <file>", "the private key of that certificate")
     .addOption(
       new Option("--base <base>", "what Envoy sends unless an answer says otherwise")
         .choices(["wide", "narrow"])
@@ -40,7 +44,8 @@ export function envoyConfigCommand(context: CliContext, finish: Finish): Command
 }
 
 async function run(flags: EnvoyConfigFlags, { io }: CliContext): Promise<number> {
-  const { config, problems } = loadEngineConfig(flags.config);
+  const loaded = loadEngineConfig(flags.config);
+  const { config, problems } = loaded;
   if (config === undefined) {
     printProblems(problems, io);
     return EXIT.problems;
@@ -49,6 +54,11 @@ async function run(flags: EnvoyConfigFlags, { io }: CliContext): Promise<number>
   const routes = flags.route ?? (await routeNames(config, io));
   if (routes === undefined) return EXIT.problems;
   try {
+    const { tls, problem } = await findEngineTls(loaded, flags);
+    if (problem !== undefined) {
+      printProblems([problem], io);
+      return EXIT.problems;
+    }
     const text = renderEnvoyConfig({
       extProc: flags.extProc ?? reachable(config.extProc.address),
       listen,
@@ -58,6 +68,7 @@ async function run(flags: EnvoyConfigFlags, { io }: CliContext): Promise<number>
       base,
       messageTimeoutMs: config.extProc.messageTimeoutMs,
       bodyBytes: config.limits.bodyBytes,
+      ...(tls && { tls }),
       ...(config.routeKey && { metadataNamespace: config.routeKey.metadataNamespace }),
       ...(config.denials.metadataNamespace && { denialsNamespace: config.denials.metadataNamespace }),
     });

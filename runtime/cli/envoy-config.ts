@@ -26,6 +26,25 @@ export interface EnvoyConfigOptions {
   readonly metadataNamespace?: string;
   /** The dynamic metadata namespace in which denials say why, as `denials.metadataNamespace`. */
   readonly denialsNamespace?: string;
+  /** What TLS to the engine needs, as `extProc.tls` has it. Default: cleartext. */
+  readonly tls?: EngineTls;
+}
+
+/** TLS to the engine; files are named as Envoy finds them. */
+export interface EngineTls {
+  /** The certificates of authorities that may have signed the engine's. */
+  readonly authority: string;
+  /** Who the engine is: others that the authority knows are not. */
+  readonly subject: SubjectName;
+  /** Envoy's own certificate, for an engine that asks for one, and its key. */
+  readonly certificate?: string;
+  readonly key?: string;
+}
+
+/** A name in a certificate. */
+export interface SubjectName {
+  readonly kind: "DNS" | "IP_ADDRESS" | "URI";
+  readonly value: string;
 }
 
 const TYPES = "type.googleapis.com/envoy.extensions";
@@ -56,7 +75,7 @@ export function envoyConfig(options: EnvoyConfigOptions): Record<string, unknown
     admin: { address: envoyAddress(options.admin) },
     static_resources: {
       listeners: [listener(options)],
-      clusters: [engineCluster(options.extProc), upstreamCluster(options.upstream)],
+      clusters: [engineCluster(options), upstreamCluster(options.upstream)],
     },
     layered_runtime: {
       layers: [
@@ -158,7 +177,7 @@ function pathOf(key: string): string {
   return `/${segments.map((segment) => encodeURIComponent(segment)).join("/")}`;
 }
 
-function engineCluster(address: string): Record<string, unknown> {
+function engineCluster({ extProc, tls }: EnvoyConfigOptions): Record<string, unknown> {
   return {
     name: "policy_engine",
     connect_timeout: "1s",
@@ -176,7 +195,32 @@ function engineCluster(address: string): Record<string, unknown> {
         },
       },
     },
-    ...endpoint("policy_engine", address),
+    ...(tls && { transport_socket: tlsSocket(tls) }),
+    ...endpoint("policy_engine", extProc),
+  };
+}
+
+function tlsSocket({ authority, subject, certificate, key }: EngineTls): Record<string, unknown> {
+  const { kind, value } = subject;
+  const isName = kind === "DNS" && !value.startsWith("*");
+  return {
+    name: "envoy.transport_sockets.tls",
+    typed_config: {
+      "@type": `${TYPES}.transport_sockets.tls.v3.UpstreamTlsContext`,
+      ...(isName && { sni: value }),
+      common_tls_context: {
+        alpn_protocols: ["h2"],
+        ...(certificate && {
+          tls_certificates: [
+            { certificate_chain: { filename: certificate }, private_key: { filename: key } },
+          ],
+        }),
+        validation_context: {
+          trusted_ca: { filename: authority },
+          match_typed_subject_alt_names: [{ san_type: kind, matcher: { exact: value } }],
+        },
+      },
+    },
   };
 }
 

@@ -9,6 +9,7 @@ import { createLogger, type EngineLogger } from "../observability/log.ts";
 import { type CliContext, type CliIo, EXIT, type Finish } from "./cli-context.ts";
 import { printProblems } from "./print-problems.ts";
 import { StrayErrors } from "./stray-errors.ts";
+import { tlsProblems } from "./tls-problems.ts";
 
 /** What a shell expects of a program that a signal ended. */
 const SIGNAL_EXIT = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -24,14 +25,16 @@ export function serveCommand(context: CliContext, finish: Finish): Command {
       `
 Signals:
   SIGTERM, SIGINT  let streams in flight finish, then end; the second one ends at once
-  SIGHUP           read the routes again`,
+  SIGHUP           read the routes and the certificates again`,
     )
     .action(async ({ config }: { config: string }) => finish(await serve(config, context)));
 }
 
 async function serve(path: string, { policies, build, io }: CliContext): Promise<number> {
-  const { config, problems } = loadEngineConfig(path);
-  if (config === undefined) {
+  const loaded = loadEngineConfig(path);
+  const { config } = loaded;
+  const problems = [...loaded.problems, ...(await tlsProblems(loaded))];
+  if (config === undefined || problems.some(({ severity }) => severity === "error")) {
     printProblems(problems, io);
     return EXIT.cannotStart;
   }

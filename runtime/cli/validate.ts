@@ -11,6 +11,7 @@ import { type CliContext, EXIT, type Finish, paint, toJson } from "./cli-context
 import { problemAt } from "./file-message.ts";
 import { loadRegistry } from "./load-registry.ts";
 import { problemsText } from "./print-problems.ts";
+import { tlsProblems } from "./tls-problems.ts";
 
 interface ValidateFlags {
   readonly config: string;
@@ -44,11 +45,12 @@ interface Found {
 }
 
 async function findProblems({ config: path, envoy }: ValidateFlags, context: CliContext): Promise<Found> {
-  const { config, problems } = loadEngineConfig(path);
+  const loaded = loadEngineConfig(path);
+  const { config, problems } = loaded;
   if (config === undefined) return { problems, routes: 0 };
   const registry = await loadRegistry(context);
   const report = await validateRoutes(config.routes.path, { registry, config });
-  const found = [...problems, ...report.problems];
+  const found = [...problems, ...(await tlsProblems(loaded)), ...report.problems];
   const keys = new Set(report.routes.map(({ route }) => route));
   if (envoy === undefined) return { problems: found, routes: keys.size };
   // Envoy's own configuration says how long it waits, in place of what is usual.

@@ -27,6 +27,10 @@ export const LIMITS = {
   routeFiles: count(256, 1, 10_000),
   routes: count(10_000, 1, 1_000_000),
   policiesPerRoute: count(100, 1, 1_000),
+  connections: count(10_000, 1, 100_000),
+  streams: count(100_000, 100, 1_000_000),
+  streamsPerSecond: count(0, 0, 10_000_000),
+  resetsPerSecond: count(0, 0, 10_000_000),
 } as const satisfies Record<string, Bounds>;
 
 /** A quantity as its bounds are written. */
@@ -45,15 +49,20 @@ export const METADATA_SCHEMA = {
 /** The shape of the file. Values with a notation of their own (`{}` here) are checked when they are read. */
 export function engineConfigSchema(): CompiledSchema {
   const name = { type: "string", minLength: 1, maxLength: 256 };
+  const path = { type: "string", minLength: 1 };
   const limits = Object.fromEntries(Object.keys(LIMITS).map((key) => [key, {}]));
   const { schema, problems } = compileSchema(
     closed(
       {
-        extProc: closed({ address: {}, messageTimeout: {} }),
+        extProc: closed({
+          address: {},
+          messageTimeout: {},
+          tls: closed({ certificate: path, key: path, clientCertificates: path }, ["certificate", "key"]),
+        }),
         health: closed({ address: {} }),
         admin: closed({ address: {} }),
         metadata: METADATA_SCHEMA,
-        routes: closed({ path: { type: "string", minLength: 1 }, watch: { type: "boolean" } }, ["path"]),
+        routes: closed({ path, watch: { type: "boolean" } }, ["path"]),
         onUnknownRoute: { enum: ["allow", "deny"] },
         onMissingRouteKey: { enum: ["deny"] },
         defaultRoute: { type: "string", minLength: 1, maxLength: MAX_ROUTE_NAME },

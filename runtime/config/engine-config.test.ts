@@ -25,6 +25,7 @@ describe("parseEngineConfig()", () => {
       extProc: {
         address: { kind: "tcp", host: "0.0.0.0", port: 9001, text: "0.0.0.0:9001" },
         messageTimeoutMs: 1000,
+        tls: undefined,
       },
       health: { address: { kind: "tcp", host: "0.0.0.0", port: 9090, text: "0.0.0.0:9090" } },
       admin: { address: { kind: "tcp", host: "127.0.0.1", port: 9002, text: "127.0.0.1:9002" } },
@@ -44,6 +45,10 @@ describe("parseEngineConfig()", () => {
         routeFiles: 256,
         routes: 10_000,
         policiesPerRoute: 100,
+        connections: 10_000,
+        streams: 100_000,
+        streamsPerSecond: 0,
+        resetsPerSecond: 0,
       },
       denials: { format: "text", metadataNamespace: undefined },
       log: { level: "info", format: "auto", sampleRate: 0 },
@@ -53,7 +58,10 @@ describe("parseEngineConfig()", () => {
   test("takes every key", () => {
     const { config, problems } = parseEngineConfig(
       `
-extProc: { address: "unix:/run/policy-engine/extproc.sock", messageTimeout: 250ms }
+extProc:
+  address: "unix:/run/policy-engine/extproc.sock"
+  messageTimeout: 250ms
+  tls: { certificate: server.crt, key: /keys/server.key, clientCertificates: ../ca.crt }
 health: { address: "[::1]:0" }
 admin: { address: "localhost:9002" }
 metadata: { environment: staging }
@@ -71,14 +79,22 @@ limits:
   routeFiles: 5
   routes: 7
   policiesPerRoute: 3
+  connections: 10
+  streams: 1000
+  streamsPerSecond: 500
+  resetsPerSecond: 200
 denials: { format: problem, metadataNamespace: decisions }
 log: { level: debug, format: text, sampleRate: 0.01 }
 `,
-      "policy-engine.yaml",
+      "conf/policy-engine.yaml",
     );
     expect(problems).toEqual([]);
     expect(config).toMatchObject({
-      extProc: { address: { kind: "unix", path: "/run/policy-engine/extproc.sock" }, messageTimeoutMs: 250 },
+      extProc: {
+        address: { kind: "unix", path: "/run/policy-engine/extproc.sock" },
+        messageTimeoutMs: 250,
+        tls: { certificate: "conf/server.crt", key: "/keys/server.key", clientCertificates: "ca.crt" },
+      },
       health: { address: { kind: "tcp", host: "::1", port: 0 } },
       admin: { address: { host: "localhost" } },
       metadata: { environment: "staging" },
@@ -96,6 +112,10 @@ log: { level: debug, format: text, sampleRate: 0.01 }
         routeFiles: 5,
         routes: 7,
         policiesPerRoute: 3,
+        connections: 10,
+        streams: 1000,
+        streamsPerSecond: 500,
+        resetsPerSecond: 200,
       },
       denials: { format: "problem", metadataNamespace: "decisions" },
       log: { level: "debug", format: "text", sampleRate: 0.01 },
@@ -118,6 +138,20 @@ onUnknownRoute: maybe
       "5:11",
       "6:17",
     ]);
+  });
+
+  test.each([
+    ["{ certificate: a.crt }", "key"],
+    ["{ key: a.key }", "certificate"],
+    ["{ certificate: a.crt, key: 5 }", "key"],
+    ["{ certificate: a.crt, key: a.key, ca: a.crt }", "ca"],
+    ["a.crt", "tls"],
+    ["", "tls"],
+  ])("refuses extProc.tls: %s", (tls, said) => {
+    const [problem, ...others] = problemsOf(`extProc: { tls: ${tls} }\nroutes: { path: a }`);
+    expect(others).toEqual([]);
+    expect(problem).toStartWith("policy-engine.yaml:1:");
+    expect(problem).toContain(said);
   });
 
   test("an unknown key is an error with the key that was meant", () => {

@@ -50,6 +50,26 @@ export interface ExtProcConfig {
    * gives up. Default: `1s`. Limit: 10ms to 1h.
    */
   readonly messageTimeoutMs: number;
+  readonly tls: TlsConfig | undefined;
+}
+
+/**
+ * `extProc.tls`: makes the ext_proc server speak TLS 1.2 or later, to clients that agree on HTTP/2 by ALPN. The files are
+ * in PEM, at most 1 MiB each, named relative to the configuration file (the paths here have been resolved against
+ * it), and read again when they change. Default: none, cleartext HTTP/2.
+ */
+export interface TlsConfig {
+  /**
+   * `extProc.tls.certificate`: the server's certificate, and behind it those between it and a root. Required.
+   */
+  readonly certificate: string;
+  /** `extProc.tls.key`: its private key, without a passphrase. Required. */
+  readonly key: string;
+  /**
+   * `extProc.tls.clientCertificates`: certificates of authorities. Clients without a certificate of one of them are
+   * refused (mutual TLS). Default: none, any client is served.
+   */
+  readonly clientCertificates: string | undefined;
 }
 
 /** `health`: the server for probes and metrics (`/health/live`, `/health/ready`, `/metrics`). */
@@ -113,6 +133,23 @@ export interface LimitsConfig {
   readonly routes: number;
   /** `limits.policiesPerRoute`: most policies of one route. Default: 100. Limit: 1 to 1,000. */
   readonly policiesPerRoute: number;
+  /** `limits.connections`: most connections to the ext_proc server. Default: 10,000. Limit: 1 to 100,000. */
+  readonly connections: number;
+  /**
+   * `limits.streams`: most exchanges at once on one connection; Envoy opens another one before it meets it.
+   * Default: 100,000. Limit: 100 to 1,000,000.
+   */
+  readonly streams: number;
+  /**
+   * `limits.streamsPerSecond`: most streams that a client may open on one connection in a second; 0 for any number.
+   * Default: 0, as an Envoy that can be trusted opens one for each request. Limit: 0 to 10,000,000.
+   */
+  readonly streamsPerSecond: number;
+  /**
+   * `limits.resetsPerSecond`: most streams that a client may reset on one connection in a second; 0 for any number.
+   * Default: 0, as Envoy ends streams by a reset. Limit: 0 to 10,000,000.
+   */
+  readonly resetsPerSecond: number;
 }
 
 /** `denials`: how answers in the place of the upstream's look. */

@@ -4,7 +4,7 @@ import { fromPointer } from "../document/pointer.ts";
 import { compareProblems, type Problem } from "../document/problem.ts";
 import { parseYaml, type YamlDocument } from "../document/yaml-document.ts";
 import { ADDRESS_FORM, type Address, collide, parseAddress } from "./address.ts";
-import type { DenialsConfig, EngineConfig, LimitsConfig, LogConfig } from "./engine-config.ts";
+import type { DenialsConfig, EngineConfig, LimitsConfig, LogConfig, TlsConfig } from "./engine-config.ts";
 import {
   type Bounds,
   engineConfigSchema,
@@ -22,6 +22,8 @@ const MAX_BYTES = 1024 * 1024;
 /** What was found in a configuration file; without `config` the engine cannot start, with it there are warnings at most. */
 export interface LoadedEngineConfig {
   readonly config?: EngineConfig;
+  /** Beside `config`: the text, for what is found wrong later. */
+  readonly document?: YamlDocument;
   /** Everything that is wrong, sorted. */
   readonly problems: Problem[];
 }
@@ -48,7 +50,9 @@ export function parseEngineConfig(text: string, file: string): LoadedEngineConfi
   }
   const config = build(new Reader(document, problems));
   problems.sort(compareProblems);
-  return problems.length === 0 ? { config, problems: engineWarnings(config, document) } : { problems };
+  return problems.length === 0
+    ? { config, document, problems: engineWarnings(config, document) }
+    : { problems };
 }
 
 function readSync(path: string): ReadText {
@@ -81,6 +85,13 @@ class Reader {
 
   fail(pointer: string, message: string, hint?: string): void {
     this.#problems.push(this.document.problem(pointer, message, { hint }));
+  }
+
+  /** A path, relative ones from the folder of the file. */
+  path(pointer: string): string | undefined {
+    const path = this.get<unknown>(pointer, undefined);
+    if (typeof path !== "string") return undefined;
+    return isAbsolute(path) ? path : join(dirname(this.document.file), path);
   }
 
   address(pointer: string, standard: string): Address {
@@ -125,7 +136,6 @@ const HINTS: Readonly<Record<Bounds["kind"], string | undefined>> = {
 
 function build(reader: Reader): EngineConfig {
   const { file } = reader.document;
-  const path = reader.get("/routes/path", "");
   const defaultRoute = reader.get<string | undefined>("/defaultRoute", undefined);
   if (defaultRoute !== undefined && reader.get("/onMissingRouteKey", undefined) !== undefined) {
     const hint = 'Keep "defaultRoute" alone, or "onMissingRouteKey: deny" alone';
@@ -136,12 +146,13 @@ function build(reader: Reader): EngineConfig {
     extProc: {
       address: reader.address("/extProc/address", "0.0.0.0:9001"),
       messageTimeoutMs: reader.quantity("/extProc/messageTimeout", MESSAGE_TIMEOUT),
+      tls: readTls(reader),
     },
     health: { address: reader.address("/health/address", "0.0.0.0:9090") },
     admin: { address: reader.address("/admin/address", "127.0.0.1:9002") },
     metadata: Object.freeze({ ...reader.get<Record<string, string>>("/metadata", {}) }),
     routes: {
-      path: typeof path !== "string" || isAbsolute(path) ? path : join(dirname(file), path),
+      path: reader.path("/routes/path") ?? "",
       watch: reader.get("/routes/watch", true),
     },
     onUnknownRoute: reader.get("/onUnknownRoute", "allow"),
@@ -163,6 +174,15 @@ function build(reader: Reader): EngineConfig {
   return config;
 }
 
+function readTls(reader: Reader): TlsConfig | undefined {
+  if (reader.get<unknown>("/extProc/tls", undefined) === undefined) return undefined;
+  return {
+    certificate: reader.path("/extProc/tls/certificate") ?? "",
+    key: reader.path("/extProc/tls/key") ?? "",
+    clientCertificates: reader.path("/extProc/tls/clientCertificates"),
+  };
+}
+
 function readLimits(reader: Reader): LimitsConfig {
   const of = (key: keyof typeof LIMITS): number => reader.quantity(`/limits/${key}`, LIMITS[key]);
   const limits: LimitsConfig = {
@@ -175,6 +195,10 @@ function readLimits(reader: Reader): LimitsConfig {
     routeFiles: of("routeFiles"),
     routes: of("routes"),
     policiesPerRoute: of("policiesPerRoute"),
+    connections: of("connections"),
+    streams: of("streams"),
+    streamsPerSecond: of("streamsPerSecond"),
+    resetsPerSecond: of("resetsPerSecond"),
   };
   if (limits.bodyMemory < limits.bodyBytes) {
     const bodyBytes = formatQuantity(limits.bodyBytes, LIMITS.bodyBytes);

@@ -37,6 +37,11 @@ export interface Transport {
    * @throws {Error} If it cannot: one message that names the address and the cause.
    */
   listen(): Promise<string>;
+  /**
+   * Reads again what TLS needs, where there is TLS. Never rejects: what is wrong is logged, and the last good
+   * certificates stay. Connections keep theirs.
+   */
+  reloadCertificates?(): Promise<void>;
   /** Takes no more streams, lets those in flight finish for so long, then ends them. */
   stop(graceMs: number): Promise<void>;
 }

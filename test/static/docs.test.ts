@@ -37,13 +37,15 @@ describe("engine configuration", () => {
   /** Every key, those of maps with fixed keys with a dot. */
   function engineKeys(): string[] {
     const top = keysIn(parseEngineConfig(`${UNKNOWN}: 1\n`, "f").problems, "");
-    return top
-      .flatMap((key) => {
-        const { problems } = parseEngineConfig(`${key}: { ${UNKNOWN}: 1 }\n`, "f");
-        const closed = problems.some(({ message }) => message.startsWith("Unknown key"));
-        return closed ? keysIn(problems, `/${key}`).map((inner) => `${key}.${inner}`) : [key];
-      })
-      .sort();
+    return top.flatMap((key) => keysBelow([key])).sort();
+  }
+
+  function keysBelow(path: readonly string[]): string[] {
+    const text = path.reduceRight((inner, key) => `{ ${key}: ${inner} }`, `{ ${UNKNOWN}: 1 }`);
+    const { problems } = parseEngineConfig(text, "f");
+    const closed = problems.some(({ message }) => message.startsWith("Unknown key"));
+    if (!closed) return [path.join(".")];
+    return keysIn(problems, `/${path.join("/")}`).flatMap((key) => keysBelow([...path, key]));
   }
 
   /** Values that users rely on where they write none. */

@@ -58,7 +58,7 @@ describe("issue 6: grpc-go", () => {
       const authority = await makeAuthority(folder, "authority");
       const own = await makeCertificate(folder, "server", authority);
       const other = await makeCertificate(folder, "client", authority);
-      const tls = { certFile: own.cert, keyFile: own.key, clientCaFile: authority.cert };
+      const tls = { certificate: own.cert, key: own.key, clientCertificates: authority.cert };
       const server = await startInteropServer({ tls });
       try {
         const flags = ["-ca", authority.cert, "-cert", other.cert, "-key", other.key];

@@ -65,7 +65,7 @@ async function started(
     },
     maxMessageBytes: 4_000_000,
     log: createLogger({ level: "info", format: "text", write: (line) => void lines.push(line) }),
-    tls: { certFile: own.cert, keyFile: own.key, ...(mutual ? { clientCaFile: authority.cert } : {}) },
+    tls: { certificate: own.cert, key: own.key, ...(mutual ? { clientCertificates: authority.cert } : {}) },
     ...settings,
   });
   toStop.push(() => transport.stop(0));
@@ -205,13 +205,13 @@ describe("certificates", () => {
   test.each<[string, (at: Pair) => object, string]>([
     [
       "a missing key",
-      ({ cert }) => ({ certFile: cert, keyFile: "/nowhere/key" }),
+      ({ cert }) => ({ certificate: cert, key: "/nowhere/key" }),
       'Cannot read the key "/nowhere/key": ENOENT',
     ],
-    ["a key of another", ({ cert }) => ({ certFile: cert, keyFile: second.key }), "does not belong"],
+    ["a key of another", ({ cert }) => ({ certificate: cert, key: second.key }), "does not belong"],
     [
       "an authority without a certificate",
-      ({ cert, key }) => ({ certFile: cert, keyFile: key, clientCaFile: key }),
+      ({ cert, key }) => ({ certificate: cert, key, clientCertificates: key }),
       "it holds no certificate",
     ],
   ])("the server does not start with %s", async (_, tls, said) => {

@@ -12,7 +12,7 @@ beforeAll(async () => {
   const authority = await makeAuthority(folder, "authority");
   const { cert, key } = await makeCertificate(folder, "server", authority);
   await chmod(key, 0o600);
-  good = { certFile: cert, keyFile: key, clientCaFile: authority.cert };
+  good = { certificate: cert, key, clientCertificates: authority.cert };
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -30,32 +30,34 @@ async function openssl(...args: string[]): Promise<void> {
 
 describe("readTlsFiles()", () => {
   test("gives the texts of good files, with a chain and with text between", async () => {
-    const texts = await Promise.all([good.certFile, good.clientCaFile!].map((path) => Bun.file(path).text()));
-    const certFile = await file("chain.crt", `server\n${texts.join("authority\n")}`);
-    const { texts: read, problems } = await readTlsFiles({ ...good, certFile });
+    const texts = await Promise.all(
+      [good.certificate, good.clientCertificates!].map((path) => Bun.file(path).text()),
+    );
+    const certificate = await file("chain.crt", `server\n${texts.join("authority\n")}`);
+    const { texts: read, problems } = await readTlsFiles({ ...good, certificate });
     expect(problems).toEqual([]);
     expect(read?.cert.toString()).toContain("authority\n");
     expect(read?.ca?.toString()).toBe(texts[1]!);
-    const { certFile: cert, keyFile: key } = good;
-    expect((await readTlsFiles({ certFile: cert, keyFile: key })).texts?.ca).toBeUndefined();
+    const { certificate: cert, key } = good;
+    expect((await readTlsFiles({ certificate: cert, key })).texts?.ca).toBeUndefined();
   });
 
   test("says all that is wrong at once", async () => {
     const empty = await file("empty.crt", "");
     const { texts, problems } = await readTlsFiles({
-      certFile: empty,
-      keyFile: empty,
-      clientCaFile: "/nowhere",
+      certificate: empty,
+      key: empty,
+      clientCertificates: "/nowhere",
     });
     expect(texts).toBeUndefined();
     expect(problems.map(({ file: where, message }) => [where, message]).sort()).toEqual([
-      ["certFile", `Cannot use the certificate "${empty}": it holds no certificate, one in PEM is needed`],
+      ["certificate", `Cannot use the certificate "${empty}": it holds no certificate, one in PEM is needed`],
       [
-        "clientCaFile",
+        "clientCertificates",
         'Cannot read the client certificates "/nowhere": ENOENT, a file that can be read is needed',
       ],
       [
-        "keyFile",
+        "key",
         `Cannot use the key "${empty}": it holds no private key, one in PEM without a passphrase is needed`,
       ],
     ]);
@@ -65,37 +67,37 @@ describe("readTlsFiles()", () => {
   test.each<[string, () => Promise<Partial<TlsFiles>>, string]>([
     [
       "a damaged certificate",
-      async () => ({ certFile: await file("a.crt", BROKEN) }),
+      async () => ({ certificate: await file("a.crt", BROKEN) }),
       "a certificate in it is damaged",
     ],
     [
       "a damaged one behind a good one",
       async () => ({
-        clientCaFile: await file("b.crt", `${await Bun.file(good.certFile).text()}${BROKEN}`),
+        clientCertificates: await file("b.crt", `${await Bun.file(good.certificate).text()}${BROKEN}`),
       }),
       "a certificate in it is damaged",
     ],
-    ["a folder", async () => ({ keyFile: folder }), "it is not a regular file"],
-    ["a device", async () => ({ certFile: "/dev/zero" }), "it is not a regular file"],
+    ["a folder", async () => ({ key: folder }), "it is not a regular file"],
+    ["a device", async () => ({ certificate: "/dev/zero" }), "it is not a regular file"],
     [
       "a large file",
       async () => {
-        const clientCaFile = await file("large.crt", "");
-        await truncate(clientCaFile, 1_048_577);
-        return { clientCaFile };
+        const clientCertificates = await file("large.crt", "");
+        await truncate(clientCertificates, 1_048_577);
+        return { clientCertificates };
       },
       "it has 1048577 bytes, at most 1048576 are allowed",
     ],
     [
       "the key of another",
-      async () => ({ keyFile: (await makeAuthority(folder, "other")).key }),
+      async () => ({ key: (await makeAuthority(folder, "other")).key }),
       "it does not belong to the certificate",
     ],
     [
       "a key with a passphrase",
       async () => {
-        await openssl("pkcs8", "-topk8", "-in", good.keyFile, "-out", "locked.key", "-passout", "pass:x");
-        return { keyFile: join(folder, "locked.key") };
+        await openssl("pkcs8", "-topk8", "-in", good.key, "-out", "locked.key", "-passout", "pass:x");
+        return { key: join(folder, "locked.key") };
       },
       "it has a passphrase, one in PEM without a passphrase is needed",
     ],
@@ -105,7 +107,7 @@ describe("readTlsFiles()", () => {
         const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp224r1"];
         const out = ["-keyout", "curve.key", "-out", "curve.crt"];
         await openssl("req", "-x509", ...curve, "-nodes", "-subj", "/CN=curve", ...out);
-        return { certFile: join(folder, "curve.crt"), keyFile: join(folder, "curve.key") };
+        return { certificate: join(folder, "curve.crt"), key: join(folder, "curve.key") };
       },
       "UNSUPPORTED_ALGORITHM, one that TLS takes is needed",
     ],
@@ -116,16 +118,16 @@ describe("readTlsFiles()", () => {
   });
 
   test("warns of a key that everyone can read, and of a certificate that is over", async () => {
-    const keyFile = join(folder, "old.key");
-    const request = ["-subj", "/CN=old", "-keyout", keyFile, "-out", "old.csr"];
+    const key = join(folder, "old.key");
+    const request = ["-subj", "/CN=old", "-keyout", key, "-out", "old.csr"];
     await openssl("req", "-newkey", "rsa:2048", "-nodes", ...request);
-    await openssl("x509", "-req", "-in", "old.csr", "-signkey", keyFile, "-days", "0", "-out", "old.crt");
+    await openssl("x509", "-req", "-in", "old.csr", "-signkey", key, "-days", "0", "-out", "old.crt");
     for (const [mode, codes] of [
       [0o644, ["tls-key-readable", "tls-certificate-expired"]],
       [0o640, ["tls-certificate-expired"]],
     ] as const) {
-      await chmod(keyFile, mode);
-      const { texts, problems } = await readTlsFiles({ certFile: join(folder, "old.crt"), keyFile });
+      await chmod(key, mode);
+      const { texts, problems } = await readTlsFiles({ certificate: join(folder, "old.crt"), key });
       expect(texts).toBeDefined();
       expect(problems.map(({ code }) => code)).toEqual([...codes]);
     }
@@ -133,7 +135,7 @@ describe("readTlsFiles()", () => {
 
   test("never shows a key", async () => {
     const text = `-----BEGIN PRIVATE KEY-----\nsecret-material\n-----END PRIVATE KEY-----\n`;
-    const { problems } = await readTlsFiles({ ...good, keyFile: await file("c.key", text) });
+    const { problems } = await readTlsFiles({ ...good, key: await file("c.key", text) });
     expect(problems).toHaveLength(1);
     expect(JSON.stringify(problems)).not.toContain("secret-material");
   });

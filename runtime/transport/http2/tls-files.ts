@@ -7,11 +7,11 @@ import { createSecureContext, type SecureContextOptions } from "node:tls";
 /** The files of a server that speaks TLS, in PEM. */
 export interface TlsFiles {
   /** The server's certificate, and those between it and a root, in that order. */
-  readonly certFile: string;
+  readonly certificate: string;
   /** Its private key, without a passphrase. */
-  readonly keyFile: string;
+  readonly key: string;
   /** Certificates that a client's must come from. Default: clients need none. */
-  readonly clientCaFile?: string;
+  readonly clientCertificates?: string | undefined;
 }
 
 /** What is wrong with one of the files; with a code it is a warning. */
@@ -36,21 +36,21 @@ export interface TlsReading {
 }
 
 /** A bundle of every public authority there is has a quarter of this. */
-const MAX_TLS_FILE_BYTES = 1_048_576;
+export const MAX_TLS_FILE_BYTES = 1_048_576;
 const ANYONE_READS = 0o004;
-const NAMES = { certFile: "certificate", keyFile: "key", clientCaFile: "client certificates" } as const;
+const NAMES = { certificate: "certificate", key: "key", clientCertificates: "client certificates" } as const;
 
 /** Reads and checks the files. Never rejects; all that is wrong is said at once. */
 export async function readTlsFiles(files: TlsFiles): Promise<TlsReading> {
   const check = new TlsCheck(files);
   const [cert, key, ca] = await Promise.all([
-    check.read("certFile"),
-    check.read("keyFile"),
-    files.clientCaFile === undefined ? undefined : check.read("clientCaFile"),
+    check.read("certificate"),
+    check.read("key"),
+    files.clientCertificates === undefined ? undefined : check.read("clientCertificates"),
   ]);
-  const [own] = cert === undefined ? [] : check.certificates("certFile", cert);
+  const [own] = cert === undefined ? [] : check.certificates("certificate", cert);
   const secret = key === undefined ? undefined : check.privateKey(key);
-  if (ca !== undefined) check.certificates("clientCaFile", ca);
+  if (ca !== undefined) check.certificates("clientCertificates", ca);
   if (own !== undefined) check.pair(own, secret);
   const { problems } = check;
   if (cert === undefined || key === undefined || check.failed) return { texts: undefined, problems };
@@ -80,7 +80,7 @@ class TlsCheck {
         const reason = `it has ${facts.size} bytes, at most ${MAX_TLS_FILE_BYTES} are allowed`;
         return this.#fail("read", file, reason);
       }
-      if (file === "keyFile" && (facts.mode & ANYONE_READS) !== 0) this.#warnOfReaders();
+      if (file === "key" && (facts.mode & ANYONE_READS) !== 0) this.#warnOfReaders();
       return await handle.readFile();
     } catch (error) {
       const { code = "unknown error" } = error as NodeJS.ErrnoException;
@@ -89,7 +89,7 @@ class TlsCheck {
   }
 
   /** The certificates of a file, at least one if nothing is wrong. */
-  certificates(file: "certFile" | "clientCaFile", pem: Buffer): X509Certificate[] {
+  certificates(file: "certificate" | "clientCertificates", pem: Buffer): X509Certificate[] {
     const blocks = pem.toString("latin1").match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g);
     if (blocks === null) {
       this.#fail("use", file, "it holds no certificate, one in PEM is needed");
@@ -110,7 +110,7 @@ class TlsCheck {
       const locked = pem.includes("ENCRYPTED");
       return this.#fail(
         "use",
-        "keyFile",
+        "key",
         `${locked ? "it has a passphrase" : "it holds no private key"}, \
 one in PEM without a passphrase is needed`,
       );
@@ -120,18 +120,14 @@ one in PEM without a passphrase is needed`,
   /** Whether certificate and key belong together, now. */
   pair(certificate: X509Certificate, key: KeyObject | undefined): void {
     if (key !== undefined && !certificate.checkPrivateKey(key)) {
-      const name = JSON.stringify(this.#files.certFile);
-      this.#fail(
-        "use",
-        "keyFile",
-        `it does not belong to the certificate ${name}, the one that does is needed`,
-      );
+      const name = JSON.stringify(this.#files.certificate);
+      this.#fail("use", "key", `it does not belong to the certificate ${name}, the one that does is needed`);
     }
     if (Date.parse(certificate.validTo) > Date.now()) return;
     this.problems.push({
-      file: "certFile",
+      file: "certificate",
       code: "tls-certificate-expired",
-      message: `The certificate ${JSON.stringify(this.#files.certFile)} is valid until ${certificate.validTo} only`,
+      message: `The certificate ${JSON.stringify(this.#files.certificate)} is valid until ${certificate.validTo} only`,
       hint: "Renew it: Envoy refuses one that has expired",
     });
   }
@@ -142,15 +138,15 @@ one in PEM without a passphrase is needed`,
       createSecureContext(texts);
     } catch (error) {
       const { code = "unknown error" } = error as NodeJS.ErrnoException;
-      this.#fail("use", "certFile", `${code}, one that TLS takes is needed`);
+      this.#fail("use", "certificate", `${code}, one that TLS takes is needed`);
     }
   }
 
   #warnOfReaders(): void {
     this.problems.push({
-      file: "keyFile",
+      file: "key",
       code: "tls-key-readable",
-      message: `Every user of this machine can read the key ${JSON.stringify(this.#files.keyFile)}`,
+      message: `Every user of this machine can read the key ${JSON.stringify(this.#files.key)}`,
       hint: "Give it mode 0600, or 0640 and a group of its own",
     });
   }
