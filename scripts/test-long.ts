@@ -8,7 +8,7 @@ const PROJECT = resolve(import.meta.dir, "..");
 const TIMEOUT_MS = 3_600_000;
 const MODEL_EXCHANGES = "200000";
 /** Together ten million. */
-const FUZZ = { FUZZ_HPACK: "8000000", FUZZ_CONNECTIONS: "2000000" };
+const FUZZ = { FUZZ_HPACK: "8000000", FUZZ_CONNECTIONS: "2000000", FUZZ_WELL_BEHAVED: "50000" };
 const CEL_EXPRESSIONS = "100000";
 
 const child = Bun.spawn(

@@ -173,6 +173,30 @@ describe("requests", () => {
     expect(told(after!)).toBe("RST_STREAM 1 0");
   });
 
+  test("grpc-timeout: what waits for a window is dropped, and a call that has ended has no deadline", async () => {
+    const peer = new PlayedPeer().greet({ 4: 0 });
+    const lines = call({}, [["grpc-timeout", "30m"]]);
+    peer.send(headers(1, lines), message(1, "a"), headers(3, lines, END_HEADERS | END_STREAM));
+    expect(peer.take().map(told)).toEqual(["HEADERS 1", "HEADERS 3 +end"]);
+    const ended = new PlayedPeer({ onMessage: ({ out }) => out.end() }).greet();
+    ended.send(headers(1, lines), message(1, "a"));
+    ended.take();
+    while (peer.streams[0]?.events.at(-1) !== "cancel") await Bun.sleep(1);
+    await Bun.sleep(30);
+    const [end, after] = peer.take();
+    expect([peer.headersOf(end!)["grpc-status"], told(after!)]).toEqual(["4", "RST_STREAM 1 0"]);
+    expect([peer.take(), ended.take()]).toEqual([[], []]);
+  });
+
+  test("a call that the server has ended is over when the client ends it too", () => {
+    const peer = new PlayedPeer({ onMessage: ({ out }) => out.end() }).greet();
+    peer.send(headers(1), message(1, "a"), message(1, "b"), frame("DATA", { id: 1, flags: END_STREAM }));
+    expect(peer.streams[0]?.events).toEqual(["message", "cancel"]);
+    peer.take();
+    peer.pass(20_000);
+    expect(peer.take()).toEqual([]);
+  });
+
   test("a receiver that throws fails its call only", () => {
     const peer = new PlayedPeer({
       onMessage: () => {
@@ -437,6 +461,19 @@ describe("time", () => {
     peer.pass(35_000);
     expect(peer.streams[3]?.events).toEqual(["cancel"]);
     expect(memory.used).toBe(0xd0000);
+  });
+
+  test("an answer that goes out slowly is not stuck, and what was sent of it is forgotten", () => {
+    const peer = new PlayedPeer({ onMessage: ({ out }) => out.send(new Uint8Array(95)) }).greet({ 4: 0 });
+    peer.send(headers(1));
+    for (let count = 0; count < 2_000; count++) peer.send(message(1, "a"));
+    for (let second = 0; second < 150; second++) {
+      peer.send(windowUpdate(1, second % 20 === 0 ? 10_000 : 1));
+      peer.pass(1_000);
+    }
+    const [waiting] = peer.connection.sender.waiting;
+    expect(waiting!.backlog!.pieces.length).toBeLessThan(4_000);
+    expect(peer.streams[0]?.events).not.toContain("cancel");
   });
 
   test("limit: a socket that takes nothing for too long", () => {

@@ -157,7 +157,6 @@ export class GrpcStream implements OutgoingStream {
 
   /** Ends the call by the transport's own decision. */
   refuse(status: number, text: string): void {
-    if (this.isClosed || this.isLocalEnded) return;
     this.#host.sender.drop(this);
     this.#isEnding = false;
     this.#endWith(status, text);
