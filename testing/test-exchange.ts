@@ -233,7 +233,7 @@ function changesOf(edits: readonly HeaderEdit[]): Changes {
       changes[edit.name] = null;
       continue;
     }
-    const value = new TextDecoder().decode(edit.value);
+    const value = Buffer.from(edit.value as string).toString();
     if (edit.kind === "overwrite") changes[edit.name] = [value];
     else changes[edit.name]?.push(value);
   }

@@ -33,7 +33,7 @@ function editsOf(message: RequestMessage | ResponseMessage): string[] {
     .map((edit) =>
       edit.kind === "remove"
         ? `-${edit.name}`
-        : `${edit.name}${edit.kind === "append" ? "+=" : "="}${Buffer.from(edit.value)}`,
+        : `${edit.name}${edit.kind === "append" ? "+=" : "="}${Buffer.from(edit.value as string)}`,
     );
 }
 

@@ -209,6 +209,12 @@ export class Exchange implements AdmissionHost {
     this.#hooks.end(this.chain.steps, { outcome, reason: this.denial?.reason ?? "" });
   }
 
+  /** Lets go of the bodies, behind the end: whoever holds a context holds the exchange, and nobody counts them now. */
+  dropBodies(): void {
+    this.request.body.drop();
+    this.response?.body.drop();
+  }
+
   #message(direction: Direction): RequestMessage | ResponseMessage {
     return direction === "request" ? this.request : this.response!;
   }

@@ -27,6 +27,11 @@ export class HeaderLine {
     return this.#text;
   }
 
+  /** As text where it was made of text, else as bytes. */
+  get value(): HeaderValue {
+    return typeof this.#value === "string" ? this.#value : this.bytes;
+  }
+
   get bytes(): Uint8Array {
     if (this.#bytes === undefined) {
       this.#bytes =
@@ -38,9 +43,12 @@ export class HeaderLine {
   }
 }
 
+/** Text stands for its UTF-8 bytes. */
+export type HeaderValue = Uint8Array | string;
+
 /** What Envoy must do to a header: overwrite it, add a line to it, or take it away. */
 export type HeaderEdit =
-  | { readonly kind: "overwrite" | "append"; readonly name: string; readonly value: Uint8Array }
+  | { readonly kind: "overwrite" | "append"; readonly name: string; readonly value: HeaderValue }
   | { readonly kind: "remove"; readonly name: string };
 
 /**
@@ -51,7 +59,7 @@ export type HeaderEdit =
 export class HeaderTable implements HeadersView {
   #lines: readonly HeaderLine[];
   #held: readonly HeaderLine[];
-  #changed: Set<string> | undefined;
+  #changed: string[] | undefined;
 
   constructor(lines: readonly HeaderLine[]) {
     this.#lines = lines;
@@ -69,12 +77,12 @@ export class HeaderTable implements HeadersView {
   }
 
   getAll(name: string): readonly string[] {
-    return this.#named(name).map((line) => line.text);
+    return named(this.#lines, name.toLowerCase()).map((line) => line.text);
   }
 
   getBytes(name: string): readonly Uint8Array[] {
     // Copies: a policy that writes into one must not change what is sent. (A Buffer's `slice` would share.)
-    return this.#named(name).map((line) => new Uint8Array(line.bytes));
+    return named(this.#lines, name.toLowerCase()).map((line) => new Uint8Array(line.bytes));
   }
 
   has(name: string): boolean {
@@ -119,12 +127,14 @@ export class HeaderTable implements HeadersView {
     const edits: HeaderEdit[] = [];
     if (this.#changed === undefined) return edits;
     for (const name of this.#changed) {
-      const wanted = named(this.#lines, name);
-      if (sameLines(named(this.#held, name), wanted)) continue;
-      if (wanted.length === 0) edits.push({ kind: "remove", name });
-      for (let index = 0; index < wanted.length; index++) {
-        edits.push({ kind: index === 0 ? "overwrite" : "append", name, value: wanted[index]!.bytes });
+      if (sameLines(this.#held, this.#lines, name)) continue;
+      let kind: "overwrite" | "append" = "overwrite";
+      for (const line of this.#lines) {
+        if (line.name !== name) continue;
+        edits.push({ kind, name, value: line.value });
+        kind = "append";
       }
+      if (kind === "overwrite") edits.push({ kind: "remove", name });
     }
     return edits;
   }
@@ -135,13 +145,9 @@ export class HeaderTable implements HeadersView {
     this.#changed = undefined;
   }
 
-  #named(name: string): HeaderLine[] {
-    return named(this.#lines, name.toLowerCase());
-  }
-
   #change(name: string): void {
-    this.#changed ??= new Set();
-    this.#changed.add(name);
+    if (this.#changed === undefined) this.#changed = [name];
+    else if (!this.#changed.includes(name)) this.#changed.push(name);
   }
 }
 
@@ -159,11 +165,20 @@ function others(lines: readonly HeaderLine[], name: string): HeaderLine[] {
   return found;
 }
 
-function sameLines(a: readonly HeaderLine[], b: readonly HeaderLine[]): boolean {
-  if (a.length !== b.length) return false;
-  for (let index = 0; index < a.length; index++) {
-    const [one, other] = [a[index]!, b[index]!];
-    if (one !== other && Buffer.compare(one.bytes, other.bytes) !== 0) return false;
+/** Whether a header has the same lines in both. */
+function sameLines(held: readonly HeaderLine[], wanted: readonly HeaderLine[], name: string): boolean {
+  let at = nextOf(held, name, 0);
+  for (let other = nextOf(wanted, name, 0); ; other = nextOf(wanted, name, other + 1)) {
+    const [one, two] = [held[at], wanted[other]];
+    if (one === undefined || two === undefined) return one === two;
+    if (one !== two && Buffer.compare(one.bytes, two.bytes) !== 0) return false;
+    at = nextOf(held, name, at + 1);
   }
-  return true;
+}
+
+/** Where the next line of a header is; behind the end where there is none. */
+function nextOf(lines: readonly HeaderLine[], name: string, from: number): number {
+  let at = from;
+  while (at < lines.length && lines[at]!.name !== name) at++;
+  return at;
 }

@@ -10,7 +10,7 @@ function response(length: string): ResponseMessage {
 
 function editsOf(message: ResponseMessage): string[] {
   return message.edits().map((edit) => {
-    return edit.kind === "remove" ? `-${edit.name}` : `${edit.name}=${Buffer.from(edit.value)}`;
+    return edit.kind === "remove" ? `-${edit.name}` : `${edit.name}=${Buffer.from(edit.value as string)}`;
   });
 }
 

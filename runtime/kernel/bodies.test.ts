@@ -11,6 +11,7 @@ import {
   type TestStep,
   testChain,
 } from "../../test/helpers/kernel.ts";
+import { createLogger } from "../observability/log.ts";
 
 type Pairs = readonly (readonly [string, string])[];
 
@@ -402,6 +403,40 @@ describe("bodies that never come", () => {
     });
     stream.send("response_body", { body: gzipSync(Buffer.alloc(200_000)), endOfStream: true });
     expect([stream.denial?.status, stream.edits]).toEqual([502, ["content-type=text/plain", "x-a=1"]]);
+  });
+
+  test("limits.bodyWait is not told of an exchange that was refused before, whose denial takes its time", async () => {
+    const lines: string[] = [];
+    const log = createLogger({ level: "warn", format: "json", write: (line) => void lines.push(line) });
+    const gate = Promise.withResolvers<void>();
+    const slow: TestStep = { appliesToDenials: true, policy: { onResponse: () => gate.promise } };
+    const { stream } = open([reader([]), slow], { bodyWaitMs: 1, log });
+    post(stream).send("response_headers");
+    await Bun.sleep(20);
+    gate.resolve();
+    await settle();
+    expect(stream.denial?.details).toBe("policy_engine:out_of_order");
+    expect(lines).toHaveLength(1);
+  });
+
+  test("edge: a hook that outlives its exchange does not keep the bodies, which are no longer counted", async () => {
+    const contexts: { readonly body: Uint8Array | null }[] = [];
+    const hang: TestStep = {
+      ...{ requestBody: "buffered", responseBody: "buffered" },
+      policy: {
+        onRequest: (ctx) => void contexts.push(ctx),
+        onResponse: (ctx) => {
+          contexts.push(ctx);
+          return new Promise<undefined>(() => {});
+        },
+      },
+    };
+    const { stream, driver } = open([hang]);
+    post(stream).send("request_body", { body: "12345", endOfStream: true }).send("response_headers");
+    stream.send("response_body", { body: "67890", endOfStream: true });
+    expect([contexts.map(({ body }) => body?.length), driver.memory.used]).toEqual([[5, 5], 10]);
+    stream.incoming.cancel();
+    expect([contexts.map(({ body }) => body?.length), driver.memory.used]).toEqual([[0, 0], 0]);
   });
 
   test("limits.bodyWait: an answer comes by itself, 408 or 504", async () => {

@@ -329,7 +329,7 @@ describe("refuses what is no message", () => {
 
 describe("writes what protobuf-es reads as meant", () => {
   const edit = fc.oneof(
-    fc.record({ kind: fc.constantFrom("overwrite", "append"), name: text, value: bytes }),
+    fc.record({ kind: fc.constantFrom("overwrite", "append"), name: text, value: fc.oneof(bytes, text) }),
     fc.record({ kind: fc.constant("remove"), name: text }),
   ) as fc.Arbitrary<HeaderEdit>;
   const dynamicMetadata = fc.option(
@@ -435,7 +435,12 @@ function meant(answer: Answer): MessageInitShape<typeof ProcessingResponseSchema
     setHeaders: edits.flatMap((one) =>
       one.kind === "remove"
         ? []
-        : [{ header: { key: one.name, rawValue: one.value }, append: one.kind === "append" }],
+        : [
+            {
+              header: { key: one.name, rawValue: Uint8Array.from(Buffer.from(one.value as string)) },
+              append: one.kind === "append",
+            },
+          ],
     ),
     removeHeaders: edits.flatMap((one) => (one.kind === "remove" ? [one.name] : [])),
   });

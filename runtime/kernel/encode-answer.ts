@@ -126,7 +126,10 @@ function writeMutation(field: number, edits: readonly HeaderEdit[]): void {
     if (edit.kind === "append") writer.varint(1, 1);
     writer.record(2, append);
     const header = writer.mark();
-    if (edit.value.length > 0) writer.bytes(3, edit.value);
+    if (edit.value.length > 0) {
+      if (typeof edit.value === "string") writer.string(3, edit.value);
+      else writer.bytes(3, edit.value);
+    }
     writer.string(1, edit.name);
     writer.record(1, header);
     writer.record(1, option);

@@ -255,6 +255,7 @@ export class ExchangeStream implements IncomingStream {
   }
 
   #denyAfter(pending: void | Promise<void>): void {
+    clearTimeout(this.#bodyTimer);
     if (pending === undefined) return this.#deny();
     pending.then(() => this.#deny()).catch((cause: unknown) => this.#breakOff(cause));
   }
@@ -319,6 +320,7 @@ export class ExchangeStream implements IncomingStream {
     if (how === "answered") this.#out.end();
     else this.#out.fail("The exchange was given up before its last answer");
     this.#exchange?.end(how);
+    this.#exchange?.dropBodies();
     this.#snapshot?.release();
     metrics.streamsActive.dec();
     this.#stopClock();

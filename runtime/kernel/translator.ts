@@ -105,7 +105,7 @@ export function immediateAnswer(
   const edits = response.headers.lines().map((line): HeaderEdit => {
     const kind = seen.has(line.name) ? "append" : "overwrite";
     seen.add(line.name);
-    return { kind, name: line.name, value: line.bytes };
+    return { kind, name: line.name, value: line.value };
   });
   return encodeAnswer({
     kind: "immediate_response",

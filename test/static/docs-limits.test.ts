@@ -106,6 +106,7 @@ const INTERNAL = [
   "kernel/wire/MAX_KEPT",
   "kernel/wire/MAX_KEPT_BYTES",
   "kernel/wire/MAX_NUMBER",
+  "kernel/wire/MAX_SHORT_TEXT",
   "kernel/wire/MAX_VARINT",
   "observability/MAX_ID",
   "observability/MAX_RETIRED",

@@ -9,6 +9,10 @@ const MAX_KEPT_BYTES = 64 * 1024;
 /** Bytes of a tag, and of a length: both are numbers below 2^32. */
 const MAX_NUMBER = 5;
 
+/** Characters of a text that is written one by one. */
+const MAX_SHORT_TEXT = 64;
+
+const copy = Buffer.prototype.copy as (this: Buffer, target: Uint8Array, at: number, from: number) => number;
 const writeUtf8 = Buffer.prototype.utf8Write as (
   this: Uint8Array,
   text: string,
@@ -52,10 +56,7 @@ export class WireWriter {
 
   /** Text as UTF-8. */
   string(field: number, value: string): void {
-    const length = Buffer.byteLength(value);
-    this.#reserve(length + 2 * MAX_NUMBER);
-    this.#start -= length;
-    writeUtf8.call(this.#buffer, value, this.#start, length);
+    const length = this.#ascii(value) ? value.length : this.#utf8(value);
     this.#number(length);
     this.#number((field << 3) | LENGTH);
   }
@@ -66,14 +67,37 @@ export class WireWriter {
     this.#start = this.#kept.length;
   }
 
-  /** What was written, in bytes of its own. */
+  /** What was written, in bytes that nobody else has. */
   finish(): Uint8Array {
-    const written = this.#buffer.subarray(this.#start);
-    if (this.#buffer !== this.#kept) {
-      if (this.#buffer.length <= MAX_KEPT_BYTES) this.#kept = Buffer.allocUnsafeSlow(this.#buffer.length);
-      return written;
+    if (this.#buffer.length > MAX_KEPT_BYTES) return this.#buffer.subarray(this.#start);
+    this.#kept = this.#buffer;
+    const own = new Uint8Array(this.mark());
+    copy.call(this.#kept, own, 0, this.#start);
+    return own;
+  }
+
+  /** Writes a short text if it is ASCII, as nearly all are: calling for it costs more than doing it. */
+  #ascii(value: string): boolean {
+    const { length } = value;
+    if (length > MAX_SHORT_TEXT) return false;
+    this.#reserve(length + 2 * MAX_NUMBER);
+    const start = this.#start - length;
+    for (let at = 0; at < length; at++) {
+      const code = value.charCodeAt(at);
+      if (code > 0x7f) return false;
+      this.#buffer[start + at] = code;
     }
-    return new Uint8Array(written);
+    this.#start = start;
+    return true;
+  }
+
+  /** Writes a text, and answers its length in bytes. */
+  #utf8(value: string): number {
+    const length = Buffer.byteLength(value);
+    this.#reserve(length + 2 * MAX_NUMBER);
+    this.#start -= length;
+    writeUtf8.call(this.#buffer, value, this.#start, length);
+    return length;
   }
 
   #number(value: number): void {
