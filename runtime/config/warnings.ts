@@ -78,10 +78,10 @@ function pairWarnings(steps: readonly Step[], warn: WarningReporter): Problem[] 
       continue;
     }
     seen.set(identity, planned);
-    // Conditions may make sure that only one of them runs.
-    if (planned.condition !== undefined) continue;
+    const condition = planned.condition?.source;
     for (const header of headersSet(planned.policy.definition.parameters, planned.params)) {
-      const key = `${header.direction} ${header.name}`;
+      // Different conditions may make sure that only one of them runs.
+      const key = JSON.stringify([condition, header.direction, header.name]);
       const other = setters.get(key);
       if (other === undefined) setters.set(key, planned);
       else if (other !== planned) found.push(warn("header-set-twice", setTwice(planned, header, other)));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type PolicyFactory, type RequestResult, respond } from "@policy-engine/sdk";
+import { type PolicyFactory, type RequestResult, type ResponseResult, respond } from "@policy-engine/sdk";
 import { type TestChain, testChain, testPolicy } from "@policy-engine/testing";
 import * as policy from "./policy.ts";
 
@@ -209,6 +209,20 @@ describe("a denial", () => {
     const foreign = await chain.request({ headers: { origin: "https://evil.example" } });
     expect(foreign.answer?.headers.has("access-control-allow-origin")).toBe(false);
   });
+
+  test.each([
+    ["reversed", APP],
+    ["listed", undefined],
+  ] as const)(
+    "of a response (%s) has them where this policy has not run yet",
+    async (responseOrder, allowed) => {
+      const late: PolicyFactory = () => ({ onResponse: (): ResponseResult => respond(502) });
+      await using chain = await testChain([first, { policy: late }], { responseOrder });
+      const response = await (await chain.request({ headers: { origin: APP } })).response();
+      expect(response.answer?.status).toBe(502);
+      expect(response.answer?.headers.get("access-control-allow-origin")).toBe(allowed as string);
+    },
+  );
 
   test("does not come to a preflight that this policy answers", async () => {
     await using chain = await testChain([first, { policy: deny }]);
