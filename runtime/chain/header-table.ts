@@ -2,6 +2,7 @@ import type { HeadersView } from "@policy-engine/sdk";
 
 /** A byte order mark is part of the value for the upstream, so it is for policies. */
 const decodeUtf8 = Buffer.prototype.utf8Slice as (this: Uint8Array, start: number, end: number) => string;
+const decodeLatin1 = Buffer.prototype.latin1Slice as (this: Uint8Array, start: number, end: number) => string;
 const encoder = new TextEncoder();
 
 /** One header line. Text is made from bytes, and bytes from text, only when someone asks. */
@@ -25,6 +26,13 @@ export class HeaderLine {
     if (typeof this.#value === "string") return this.#value;
     this.#text ??= decodeUtf8.call(this.#value, this.#start, this.#end);
     return this.#text;
+  }
+
+  /** One character a byte, for what must leave as it came. */
+  get latin1(): string {
+    return typeof this.#value === "string"
+      ? Buffer.from(this.#value).toString("latin1")
+      : decodeLatin1.call(this.#value, this.#start, this.#end);
   }
 
   /** As text where it was made of text, else as bytes. */

@@ -42,35 +42,58 @@ export class RequestMessage {
   readonly body = new MessageBody();
   /** Whether a body follows the headers, or trailers do. */
   readonly hasBody: boolean;
-  readonly client: Client;
-  readonly attributes: Readonly<Record<string, string | number | boolean>>;
-  method: string;
-  /** With the query. */
-  path: string;
-  authority: string;
-  readonly scheme: string;
   reroute = false;
   readonly #received: ReceivedRequest;
   #original: OriginalRequest | undefined;
-  /** As Envoy holds them. */
-  #heldMethod: string;
-  #heldPath: string;
-  #heldAuthority: string;
+  /** As policies changed them, and as Envoy has been told; undefined: as received. */
+  #method: string | undefined;
+  #path: string | undefined;
+  #authority: string | undefined;
+  #heldMethod: string | undefined;
+  #heldPath: string | undefined;
+  #heldAuthority: string | undefined;
 
   constructor(received: ReceivedRequest) {
-    const { method, path, authority, scheme, lines, client, attributes, hasBody = false } = received;
-    this.headers = new HeaderTable(lines);
-    this.hasBody = hasBody;
-    this.client = client;
-    this.attributes = attributes;
-    this.method = method;
-    this.path = path;
-    this.authority = authority;
-    this.scheme = scheme;
+    this.headers = new HeaderTable(received.lines);
+    this.hasBody = received.hasBody ?? false;
     this.#received = received;
-    this.#heldMethod = method;
-    this.#heldPath = path;
-    this.#heldAuthority = authority;
+  }
+
+  get method(): string {
+    return this.#method ?? this.#received.method;
+  }
+
+  set method(method: string) {
+    this.#method = method;
+  }
+
+  /** With the query. */
+  get path(): string {
+    return this.#path ?? this.#received.path;
+  }
+
+  set path(path: string) {
+    this.#path = path;
+  }
+
+  get authority(): string {
+    return this.#authority ?? this.#received.authority;
+  }
+
+  set authority(authority: string) {
+    this.#authority = authority;
+  }
+
+  get scheme(): string {
+    return this.#received.scheme;
+  }
+
+  get client(): Client {
+    return this.#received.client;
+  }
+
+  get attributes(): ReceivedRequest["attributes"] {
+    return this.#received.attributes;
   }
 
   /** As received, unchanged by anything. */
@@ -105,9 +128,13 @@ export class RequestMessage {
   /** What Envoy has to be told. */
   edits(): HeaderEdit[] {
     const edits = this.headers.edits();
-    if (this.method !== this.#heldMethod) edits.push(overwrite(":method", this.method));
-    if (this.path !== this.#heldPath) edits.push(overwrite(":path", this.path));
-    if (this.authority !== this.#heldAuthority) edits.push(overwrite(":authority", this.authority));
+    const received = this.#received;
+    if (this.#method !== undefined && this.#method !== (this.#heldMethod ?? received.method))
+      edits.push(overwrite(":method", this.#method));
+    if (this.#path !== undefined && this.#path !== (this.#heldPath ?? received.path))
+      edits.push(overwrite(":path", this.#path));
+    if (this.#authority !== undefined && this.#authority !== (this.#heldAuthority ?? received.authority))
+      edits.push(overwrite(":authority", this.#authority));
     // Envoy clears its route cache only where headers change too: name the path again. CONNECT has none.
     if (this.reroute && edits.length === 0) {
       edits.push(this.path === "" ? overwrite(":method", this.method) : overwrite(":path", this.path));
@@ -119,9 +146,9 @@ export class RequestMessage {
   settle(): void {
     this.headers.settle();
     this.body.settle();
-    this.#heldMethod = this.method;
-    this.#heldPath = this.path;
-    this.#heldAuthority = this.authority;
+    this.#heldMethod = this.#method;
+    this.#heldPath = this.#path;
+    this.#heldAuthority = this.#authority;
     this.reroute = false;
   }
 }

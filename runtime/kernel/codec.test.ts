@@ -101,7 +101,15 @@ function asOurs(wire: Uint8Array): unknown {
     body: kind?.endsWith("_body") ? { content: [...content], endOfStream } : undefined,
     route: message.attribute("xds.route_name"),
     metadata: message.metadata(ATTRIBUTES_KEY, "source.address"),
-    request: { ...received, client: undefined, lines: linesOf(received.lines) },
+    request: {
+      method: received.method,
+      path: received.path,
+      authority: received.authority,
+      scheme: received.scheme,
+      attributes: received.attributes,
+      hasBody: received.hasBody,
+      lines: linesOf(received.lines),
+    },
     response: { ...response, lines: linesOf(response.lines) },
   };
 }
@@ -155,7 +163,6 @@ function asTheirs(wire: Uint8Array): unknown {
       authority: asked.pseudo[":authority"] ?? "",
       scheme: asked.pseudo[":scheme"] ?? "",
       lines: asked.lines,
-      client: undefined,
       attributes: Object.assign(Object.create(null), Object.fromEntries(known)),
       hasBody: asked.hasBody,
     },

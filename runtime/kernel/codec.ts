@@ -2,7 +2,7 @@
 // headers, attributes and metadata are read when they are asked for. Unknown fields are skipped, at any depth.
 import type { ReceivedRequest, ReceivedResponse } from "../chain/messages.ts";
 import type { MessageKind } from "./phases.ts";
-import { type ReceivedHeaders, readHeaders } from "./wire/read-headers.ts";
+import { pseudoHeader, type ReceivedHeaders, readHeaders } from "./wire/read-headers.ts";
 import { enterEntry, readScalars, type Scalar } from "./wire/read-struct.ts";
 import { LENGTH, VARINT, WireReader } from "./wire/wire-reader.ts";
 
@@ -141,7 +141,7 @@ export class EnvoyMessage {
 
   /** An attribute that Envoy was told to send. */
   attribute(name: string): string | undefined {
-    const value = this.#allAttributes()[name];
+    const value = this.attributes()[name];
     return typeof value === "string" ? value : undefined;
   }
 
@@ -162,34 +162,18 @@ export class EnvoyMessage {
 
   /** The request of a `request_headers` message; of any other, a request of which only attributes are known. */
   request(): ReceivedRequest {
-    const headers = this.#headersOf("request_headers");
-    const attributes = this.#allAttributes();
-    return {
-      method: headers?.method ?? "",
-      path: headers?.path ?? "",
-      authority: headers?.authority ?? "",
-      scheme: headers?.scheme ?? "",
-      lines: headers?.lines ?? [],
-      client: clientOf(this.attribute("source.address")),
-      attributes,
-      hasBody: headers?.endOfStream === false,
-    };
+    return new EnvoyRequest(this, this.#headersOf("request_headers") ?? NO_HEADERS);
   }
 
   /** The response of a `response_headers` message, to a request of this method. */
   response(method: string): ReceivedResponse {
-    const headers = this.#headersOf("response_headers");
-    const hasBody = headers?.endOfStream === false;
-    return { status: Number(headers?.status ?? 0), lines: headers?.lines ?? [], hasBody, method };
+    const headers = this.#headersOf("response_headers") ?? NO_HEADERS;
+    const { lines, endOfStream } = headers;
+    return { status: Number(pseudoHeader(headers, ":status")), lines, hasBody: !endOfStream, method };
   }
 
-  #headersOf(kind: MessageKind): ReceivedHeaders | undefined {
-    if (this.kind !== kind || this.#part === undefined) return undefined;
-    this.#headers ??= readHeaders(readerOf(this.#part));
-    return this.#headers;
-  }
-
-  #allAttributes(): Readonly<Record<string, Scalar>> {
+  /** Every scalar attribute that Envoy was told to send. */
+  attributes(): Readonly<Record<string, Scalar>> {
     if (this.#attributes === undefined) {
       const scalars: Record<string, Scalar> = Object.create(null);
       for (const { bytes, start, end } of this.#attributeEntries ?? []) {
@@ -200,8 +184,65 @@ export class EnvoyMessage {
     }
     return this.#attributes;
   }
+
+  #headersOf(kind: MessageKind): ReceivedHeaders | undefined {
+    if (this.kind !== kind || this.#part === undefined) return undefined;
+    this.#headers ??= readHeaders(readerOf(this.#part));
+    return this.#headers;
+  }
 }
 
+/** A request whose parts are made when they are asked for. */
+class EnvoyRequest implements ReceivedRequest {
+  readonly #message: EnvoyMessage;
+  readonly #headers: ReceivedHeaders;
+  #method: string | undefined;
+  #path: string | undefined;
+  #client: ReceivedRequest["client"] | undefined;
+
+  constructor(message: EnvoyMessage, headers: ReceivedHeaders) {
+    this.#message = message;
+    this.#headers = headers;
+  }
+
+  get method(): string {
+    this.#method ??= pseudoHeader(this.#headers, ":method");
+    return this.#method;
+  }
+
+  get path(): string {
+    this.#path ??= pseudoHeader(this.#headers, ":path");
+    return this.#path;
+  }
+
+  get authority(): string {
+    return pseudoHeader(this.#headers, ":authority");
+  }
+
+  get scheme(): string {
+    return pseudoHeader(this.#headers, ":scheme");
+  }
+
+  get lines(): ReceivedRequest["lines"] {
+    return this.#headers.lines;
+  }
+
+  get client(): ReceivedRequest["client"] {
+    this.#client ??= clientOf(this.#message.attribute("source.address"));
+    return this.#client;
+  }
+
+  get attributes(): ReceivedRequest["attributes"] {
+    return this.#message.attributes();
+  }
+
+  get hasBody(): boolean {
+    return !this.#headers.endOfStream;
+  }
+}
+
+/** Of a message that has none: nothing follows it either. */
+const NO_HEADERS: ReceivedHeaders = { pseudo: [], lines: [], endOfStream: true };
 const NO_BODY: { readonly content: Uint8Array; readonly endOfStream: boolean } = {
   content: new Uint8Array(0),
   endOfStream: true,

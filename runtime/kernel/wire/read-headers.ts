@@ -16,13 +16,9 @@ const KEY = (1 << 3) | LENGTH;
 const VALUE = (2 << 3) | LENGTH;
 const RAW_VALUE = (3 << 3) | LENGTH;
 
-/** What an HttpHeaders message says. Pseudo-headers are one character a byte; the last of a name counts. */
+/** What an HttpHeaders message says. */
 export interface ReceivedHeaders {
-  method: string;
-  path: string;
-  authority: string;
-  scheme: string;
-  status: string;
+  readonly pseudo: HeaderLine[];
   readonly lines: HeaderLine[];
   endOfStream: boolean;
 }
@@ -32,15 +28,7 @@ export interface ReceivedHeaders {
  * @throws {WireError | TypeError} If it is none.
  */
 export function readHeaders(reader: WireReader): ReceivedHeaders {
-  const headers: ReceivedHeaders = {
-    method: "",
-    path: "",
-    authority: "",
-    scheme: "",
-    status: "",
-    lines: [],
-    endOfStream: false,
-  };
+  const headers: ReceivedHeaders = { pseudo: [], lines: [], endOfStream: false };
   const { limit } = reader;
   while (reader.more) {
     const tag = reader.tag();
@@ -52,6 +40,12 @@ export function readHeaders(reader: WireReader): ReceivedHeaders {
     else reader.skip(tag);
   }
   return headers;
+}
+
+/** A pseudo-header, one character a byte; empty where there is none. Of several the last counts. */
+export function pseudoHeader({ pseudo }: ReceivedHeaders, name: string): string {
+  for (let at = pseudo.length - 1; at >= 0; at--) if (pseudo[at]!.name === name) return pseudo[at]!.latin1;
+  return "";
 }
 
 function readHeaderMap(reader: WireReader, headers: ReceivedHeaders): void {
@@ -92,9 +86,7 @@ function readUsualHeader(reader: WireReader, headers: ReceivedHeaders): boolean 
   if (!usual) return false;
   reader.pos = end;
   const name = headerName(bytes, keyStart, valueStart - 2);
-  if (keyLength > 0 && bytes[keyStart] === COLON)
-    setPseudo(headers, name, latin1Slice.call(bytes, valueStart, end));
-  else headers.lines.push(new HeaderLine(name, bytes, valueStart, end));
+  listOf(headers, name).push(new HeaderLine(name, bytes, valueStart, end));
   return true;
 }
 
@@ -128,17 +120,9 @@ function readHeader(reader: WireReader, headers: ReceivedHeaders): void {
     rawEnd = valueEnd;
   }
   const name = headerName(bytes, keyStart, keyEnd);
-  if (bytes[keyStart] === COLON && keyStart !== keyEnd) {
-    setPseudo(headers, name, latin1Slice.call(bytes, rawStart, rawEnd));
-  } else headers.lines.push(new HeaderLine(name, bytes, rawStart, rawEnd));
+  listOf(headers, name).push(new HeaderLine(name, bytes, rawStart, rawEnd));
 }
 
-const latin1Slice = Buffer.prototype.latin1Slice as (this: Uint8Array, start: number, end: number) => string;
-
-function setPseudo(headers: ReceivedHeaders, name: string, value: string): void {
-  if (name === ":method") headers.method = value;
-  else if (name === ":path") headers.path = value;
-  else if (name === ":authority") headers.authority = value;
-  else if (name === ":scheme") headers.scheme = value;
-  else if (name === ":status") headers.status = value;
+function listOf(headers: ReceivedHeaders, name: string): HeaderLine[] {
+  return name.charCodeAt(0) === COLON ? headers.pseudo : headers.lines;
 }

@@ -14,6 +14,7 @@ const STRUCT = (5 << 3) | LENGTH;
 const LIST = (6 << 3) | LENGTH;
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const utf8Slice = Buffer.prototype.utf8Slice as (this: Uint8Array, start: number, end: number) => string;
 
 export type Scalar = string | number | boolean;
 
@@ -51,7 +52,7 @@ function readEntry(reader: WireReader): string {
     const tag = reader.tag();
     if (tag === KEY) {
       const keyEnd = reader.end();
-      key = decoder.decode(reader.bytes.subarray(reader.pos, keyEnd));
+      key = text(reader.bytes, reader.pos, keyEnd);
       reader.pos = keyEnd;
     } else if (tag === ENTRY_VALUE) {
       if (start !== reader.limit) throw new WireError("Cannot read message: a map's entry has two values");
@@ -72,7 +73,7 @@ function readScalar(reader: WireReader): Scalar | undefined {
     switch (tag) {
       case STRING: {
         const end = reader.end();
-        value = decoder.decode(reader.bytes.subarray(reader.pos, end));
+        value = text(reader.bytes, reader.pos, end);
         reader.pos = end;
         break;
       }
@@ -93,4 +94,10 @@ function readScalar(reader: WireReader): Scalar | undefined {
     }
   }
   return value;
+}
+
+/** Whoever finds the mark of bytes that are no text looks again, and refuses them. */
+function text(bytes: Uint8Array, start: number, end: number): string {
+  const decoded = utf8Slice.call(bytes, start, end);
+  return decoded.includes("\ufffd") ? decoder.decode(bytes.subarray(start, end)) : decoded;
 }
