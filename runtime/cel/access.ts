@@ -1,7 +1,7 @@
 // Reading a part of a value.
 import { Fault, placed } from "./fault.ts";
 import { StringMap } from "./string-map.ts";
-import { fieldsOfValue, isDictionary, isList, kindOf, lookUp, plainKey, sizeOf } from "./values.ts";
+import { fieldsOfValue, isDictionary, isList, kindOf, lengthOf, lookUp, plainKey } from "./values.ts";
 
 /** What a list or a map has for a key. */
 export function read(holder: unknown, key: unknown, at: number): unknown {
@@ -32,7 +32,7 @@ export function find(holder: unknown, key: unknown, at: number): unknown {
 function itemAt(list: readonly unknown[] | ReadonlySet<unknown>, key: unknown, at: number): unknown {
   const index = plainKey(key);
   if (typeof index !== "bigint") throw new Fault("no_such_overload", at);
-  if (index < 0n || index >= sizeOf(list)) throw new Fault("index_out_of_bounds", at);
+  if (index < 0n || index >= lengthOf(list)) throw new Fault("index_out_of_bounds", at);
   return (Array.isArray(list) ? list : [...list])[Number(index)];
 }
 

@@ -2,7 +2,7 @@
 import { Fault } from "./fault.ts";
 import { MAX_ITEMS, MAX_MADE_TEXT } from "./limits.ts";
 import type { Meter } from "./meter.ts";
-import { Duration, isList, nanosecondsOf, sizeOf, UnsignedInt } from "./values.ts";
+import { Duration, isList, lengthOf, nanosecondsOf, UnsignedInt } from "./values.ts";
 
 const MIN_INT = -(2n ** 63n);
 const MAX_INT = 2n ** 63n - 1n;
@@ -88,7 +88,7 @@ function add(left: unknown, right: unknown, meter: Meter): unknown {
     return Buffer.concat([left, right]);
   }
   if (isList(left) && isList(right)) {
-    const size = sizeOf(left) + sizeOf(right);
+    const size = lengthOf(left) + lengthOf(right);
     meter.spend(size);
     if (size > MAX_ITEMS) throw new Fault("too_large");
     return [...left, ...right];

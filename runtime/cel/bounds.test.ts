@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { CelError } from "./cel-error.ts";
-import { compileCondition } from "./compile-condition.ts";
+import { type ConditionInput, compileCondition } from "./compile-condition.ts";
 import { compiled, decide, exchange, type Facts } from "./condition-fixtures.ts";
 import { MAX_ITEMS, MAX_SOURCE_BYTES } from "./limits.ts";
 
@@ -192,6 +192,44 @@ describe("work is bounded when they run", () => {
     expect(decide("duration('90m') == duration('1h30m') && 'a,b'.split(',') == ['a', 'b']")).toBe(true);
     const zones = "metadata.all.exists(z, time.getHours('Europe/Paris') == 25)";
     expect(codeOf(zones, { metadata: { all: many } })).toBe("too_much_work");
+  });
+
+  test.each([
+    ["splits", "size(request.body.split('')) == 0", "a".repeat(16_384)],
+    ["replaces", "request.body.replace('a', 'b') == ''", "a".repeat(16_384)],
+    ["counts code points", "request.body.charAt(1) == ''", "🂡".repeat(8_000)],
+    ["finds code points", "request.body.indexOf('x') == 7", "🂡".repeat(8_000)],
+    ["changes the case of letters beyond ASCII", "request.body.lowerAscii() == ''", "Aé".repeat(32_768)],
+    ["trims", "request.body.trim() == 'x'", " ".repeat(65_536)],
+  ])("what %s is paid for by the character", (_name, call, body) => {
+    expect(decide(`!(${call})`, { body })).toBe(true);
+    expect(codeOf(`metadata.all.exists(a, ${call})`, { body, metadata: { all: many } })).toBe(
+      "too_much_work",
+    );
+  });
+
+  test.each([
+    ["size of an object", "size(metadata.large) == 0"],
+    ["look at an object that is too large for a macro", "metadata.large.all(key, true)"],
+    ["comparison of objects of different sizes", "metadata.large == metadata.larger"],
+    ["set that nothing is compared with", "sets.intersects(metadata.all, [])"],
+    ["comparison of long texts that are not equal", "metadata.text == metadata.other"],
+  ])("a %s is paid for", (_name, call) => {
+    const names = Array.from({ length: 20_000 }, (_, index) => [`key${index}`, 1] as const);
+    const large = Object.fromEntries(names);
+    const text = "x".repeat(400_000);
+    const metadata = { all: many, large, larger: { ...large, more: 1 }, text, other: `${text.slice(1)}y` };
+    expect(codeOf(`metadata.all.exists(a, ${call})`, { metadata })).toBe("too_much_work");
+  });
+
+  test("the query of a client is gone over once", () => {
+    const query = new URLSearchParams("a=1&b=2&a=3");
+    // Which looks for its parameter from the beginning each time.
+    query.get = () => {
+      throw new Error("not once for each");
+    };
+    const all = compiled('request.query.all(name, request.query[name] in ["1", "2"])');
+    expect(all.evaluate({ ...exchange(), query } as ConditionInput)).toBe(true);
   });
 
   test("metadata that holds itself", () => {

@@ -1,6 +1,5 @@
 // Functions on bytes.
 import { Fault } from "./fault.ts";
-import { CHARACTERS_PER_JSON_WORK } from "./limits.ts";
 import type { Meter } from "./meter.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -23,7 +22,7 @@ export function toUtf8(value: unknown): string {
 
 export function json(value: unknown, meter: Meter): unknown {
   const text = toUtf8(value);
-  meter.spend(text.length / CHARACTERS_PER_JSON_WORK);
+  meter.step(text.length);
   try {
     return JSON.parse(text);
   } catch {

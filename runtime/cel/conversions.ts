@@ -96,7 +96,7 @@ export function convertToTimestamp(value: unknown): Date {
   if (typeof value === "bigint") return toTimestamp(Number(value) * 1_000);
   if (typeof value !== "string") throw new Fault("no_such_overload");
   const [, date = "", time = "", fraction = "", zone = ""] =
-    /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/.exec(value) ?? [];
+    /^(\d{4}-\d\d-\d\d)T((?:[01]\d|2[0-3]):\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/.exec(value) ?? [];
   const midnight = Date.parse(`${date}T00:00:00Z`);
   // A day that the month does not have is taken for one of the next.
   const real = date !== "" && !Number.isNaN(midnight) && new Date(midnight).toISOString().startsWith(date);

@@ -8,7 +8,7 @@ import type { Meter } from "./meter.ts";
 import type { Pattern, PatternCache } from "./pattern.ts";
 import * as texts from "./text-functions.ts";
 import { TIME_PART_NAMES, timePart, toDurationFromText } from "./time-functions.ts";
-import { contains, isDictionary, isList, sizeOf, typeOf } from "./values.ts";
+import { contains, isDictionary, isList, lengthOf, sizeOf, typeOf } from "./values.ts";
 
 /** What belongs to one expression. */
 export interface Tools {
@@ -28,27 +28,27 @@ const FUNCTIONS: Readonly<Record<string, Implementation>> = {
   double: (_, value) => toDouble(value),
   string: (_, value) => (value instanceof Uint8Array ? toUtf8(value) : toText(value)),
   bytes: (_, value) => toBytes(value),
-  size: (_, value) => size(value),
+  size: ({ meter }, value) => size(value, meter),
   timestamp: (_, value) => convertToTimestamp(value),
   duration: (_, value) => toDurationFromText(value),
 };
 
 const METHODS: Readonly<Record<string, Implementation>> = {
-  size: (_, value) => size(value),
+  size: ({ meter }, value) => size(value, meter),
   contains: (_, value, part) => texts.text(value).includes(texts.text(part)),
   startsWith: (_, value, part) => texts.text(value).startsWith(texts.text(part)),
   endsWith: (_, value, part) => texts.text(value).endsWith(texts.text(part)),
   matches: (tools, value, source) => matches(tools, texts.text(value), patternOf(tools, texts.text(source))),
-  lowerAscii: (_, value) => texts.lowerAscii(value),
-  upperAscii: (_, value) => texts.upperAscii(value),
-  trim: (_, value) => texts.trim(value),
-  indexOf: (_, value, wanted, from) => texts.indexOf(value, wanted, from),
-  lastIndexOf: (_, value, wanted, from) => texts.lastIndexOf(value, wanted, from),
-  substring: (_, value, from, to) => texts.substring(value, from, to),
-  charAt: (_, value, at) => texts.charAt(value, at),
-  replace: (_, value, wanted, by, limit) => texts.replace(value, wanted, by, limit),
-  split: (_, value, separator, limit) => texts.split(value, separator, limit),
-  join: ({ meter }, list, separator) => texts.join(list, separator, meter),
+  lowerAscii: ({ meter }, value) => texts.lowerAscii(meter, value),
+  upperAscii: ({ meter }, value) => texts.upperAscii(meter, value),
+  trim: ({ meter }, value) => texts.trim(meter, value),
+  indexOf: ({ meter }, value, wanted, from) => texts.indexOf(meter, value, wanted, from),
+  lastIndexOf: ({ meter }, value, wanted, from) => texts.lastIndexOf(meter, value, wanted, from),
+  substring: ({ meter }, value, from, to) => texts.substring(meter, value, from, to),
+  charAt: ({ meter }, value, at) => texts.charAt(meter, value, at),
+  replace: ({ meter }, value, wanted, by, limit) => texts.replace(meter, value, wanted, by, limit),
+  split: ({ meter }, value, separator, limit) => texts.split(meter, value, separator, limit),
+  join: ({ meter }, list, separator) => texts.join(meter, list, separator),
   json: ({ meter }, value) => json(value, meter),
   hex: (_, value) => hex(value),
   base64: (_, value) => base64Encode(value),
@@ -65,7 +65,8 @@ const METHODS: Readonly<Record<string, Implementation>> = {
 const NAMESPACED: Readonly<Record<string, Implementation>> = {
   "sets.contains": ({ meter }, all, some) => hasEvery(all, some, meter),
   "sets.equivalent": ({ meter }, left, right) => hasEvery(left, right, meter) && hasEvery(right, left, meter),
-  "sets.intersects": ({ meter }, left, right) => items(left).some((item) => contains(right, item, meter)),
+  "sets.intersects": ({ meter }, left, right) =>
+    items(left, meter).some((item) => contains(right, item, meter)),
   "base64.encode": (_, value) => base64Encode(value),
   "base64.decode": (_, value) => base64Decode(value),
 };
@@ -91,18 +92,19 @@ function patternOf({ meter, patterns }: Tools, source: string): Pattern {
   return pattern;
 }
 
-function size(value: unknown): bigint {
+function size(value: unknown, meter: Meter): bigint {
   if (typeof value === "string") return BigInt(texts.textSize(value));
   if (value instanceof Uint8Array) return BigInt(value.length);
-  if (isList(value) || isDictionary(value)) return BigInt(sizeOf(value));
+  if (isList(value) || isDictionary(value)) return BigInt(sizeOf(value, meter));
   throw new Fault("no_such_overload");
 }
 
-function items(value: unknown): unknown[] {
+function items(value: unknown, meter: Meter): unknown[] {
   if (!isList(value)) throw new Fault("no_such_overload");
+  meter.spend(lengthOf(value));
   return [...value];
 }
 
 function hasEvery(all: unknown, some: unknown, meter: Meter): boolean {
-  return items(some).every((item) => contains(all, item, meter));
+  return items(some, meter).every((item) => contains(all, item, meter));
 }

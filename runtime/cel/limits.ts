@@ -25,8 +25,14 @@ export const MAX_WORK = 100_000;
 /** Characters of text that one unit of work reads. */
 export const CHARACTERS_PER_WORK = 1_024;
 
-/** Characters of JSON that one unit of work parses, beside reading them: what it makes of them takes longer. */
-export const CHARACTERS_PER_JSON_WORK = 64;
+/**
+ * Characters that one unit of work takes one by one, beside reading them: a text is split, or parsed as JSON, where each
+ * may become a value of its own.
+ */
+export const CHARACTERS_PER_STEP_WORK = 32;
+
+/** Keys of an object that one unit of work counts. */
+export const KEYS_PER_WORK = 16;
 
 /** Characters of a text made by an expression, so that texts cannot double their way to all memory. */
 export const MAX_MADE_TEXT = 1024 * 1024;

@@ -103,7 +103,7 @@ function tester(run: OnItem, at: number): (variables: Variables, item: unknown) 
 
 function itemsOf(holder: unknown, meter: Meter, weight: number): Iterable<unknown> {
   if (!isList(holder) && !isDictionary(holder)) throw new Fault("no_such_overload");
-  meter.iterate(sizeOf(holder), weight);
+  meter.iterate(sizeOf(holder, meter), weight);
   return isList(holder) ? holder : keysOf(holder);
 }
 

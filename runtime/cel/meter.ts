@@ -1,5 +1,11 @@
 import { Fault } from "./fault.ts";
-import { CHARACTERS_PER_WORK, MAX_ITEMS, MAX_WORK } from "./limits.ts";
+import {
+  CHARACTERS_PER_STEP_WORK,
+  CHARACTERS_PER_WORK,
+  KEYS_PER_WORK,
+  MAX_ITEMS,
+  MAX_WORK,
+} from "./limits.ts";
 
 /** Counts what one evaluation of an expression costs. */
 export class Meter {
@@ -24,6 +30,16 @@ export class Meter {
     if (typeof value === "string" || value instanceof Uint8Array) {
       if (value.length >= CHARACTERS_PER_WORK) this.spend(value.length / CHARACTERS_PER_WORK);
     }
+  }
+
+  /** Pays for taking so many characters one by one. */
+  step(characters: number): void {
+    this.spend(characters / CHARACTERS_PER_STEP_WORK);
+  }
+
+  /** Pays for having counted so many keys. */
+  count(keys: number): void {
+    this.spend(keys / KEYS_PER_WORK);
   }
 
   /** Pays for going over so many items with this much work for each of them. */

@@ -6,8 +6,8 @@ import { MAX_ITEMS } from "./limits.ts";
 export interface StringSource {
   get(key: string): string | undefined;
   has(key: string): boolean;
-  /** Keys may repeat: the value is what `get` says. */
-  keys(): Iterable<string>;
+  /** Keys may repeat: the first value counts. */
+  entries(): Iterable<readonly [key: string, value: string]>;
 }
 
 /**
@@ -63,11 +63,9 @@ export class StringMap extends Map<string, string> {
 
   #copy(): { readonly length: number } {
     if (!this.#copied) {
-      for (const key of this.#source.keys()) {
-        super.set(key, this.#source.get(key) ?? "");
-        if (super.size > MAX_ITEMS) {
-          throw new Fault("too_many_items");
-        }
+      for (const [key, value] of this.#source.entries()) {
+        if (!super.has(key)) super.set(key, value);
+        if (super.size > MAX_ITEMS) throw new Fault("too_many_items");
       }
       this.#copied = true;
     }
@@ -79,8 +77,9 @@ export function headerMap(headers: HeadersView): StringMap {
   return new StringMap({
     get: (name) => headers.get(name),
     has: (name) => headers.has(name),
-    *keys() {
-      for (const [name] of headers.entries()) yield name;
+    *entries() {
+      // Of several lines, the value is all of them.
+      for (const [name] of headers.entries()) yield [name, headers.get(name) ?? ""];
     },
   });
 }
@@ -90,6 +89,6 @@ export function queryMap(query: URLSearchParams): StringMap {
   return new StringMap({
     get: (name) => query.get(name) ?? undefined,
     has: (name) => query.has(name),
-    keys: () => query.keys(),
+    entries: () => query.entries(),
   });
 }

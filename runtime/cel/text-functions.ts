@@ -2,10 +2,17 @@
 import { Fault } from "./fault.ts";
 import { MAX_MADE_TEXT, MAX_SPLIT_TEXT } from "./limits.ts";
 import type { Meter } from "./meter.ts";
-import { isList, sizeOf } from "./values.ts";
+import { isList, lengthOf } from "./values.ts";
 
-const WHITE_SPACE = /\p{White_Space}/u;
+/** White_Space of Unicode above ASCII; not all of it is white space for JavaScript, and the other way round. */
+const WHITE_SPACE: ReadonlySet<number> = new Set([
+  ...[0x85, 0xa0, 0x1680, 0x2000, 0x2001, 0x2002, 0x2003, 0x2004, 0x2005, 0x2006, 0x2007, 0x2008, 0x2009],
+  ...[0x200a, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000],
+]);
 const SURROGATE = /[\ud800-\udfff]/;
+const BEYOND_ASCII = /[^\0-\x7f]/;
+/** What a letter of ASCII differs by from its other case. */
+const CASE = 0x20;
 
 export function text(value: unknown): string {
   if (typeof value !== "string") throw new Fault("no_such_overload");
@@ -28,38 +35,57 @@ export function textSize(value: string): number {
 }
 
 /** Only the letters of ASCII: others, when changed, may become ASCII ones. */
-export function lowerAscii(value: unknown): string {
-  return text(value).replace(/[A-Z]+/g, (run) => run.toLowerCase());
+export function lowerAscii(meter: Meter, value: unknown): string {
+  const whole = text(value);
+  return BEYOND_ASCII.test(whole) ? withCase(whole, "A", meter) : whole.toLowerCase();
 }
 
-export function upperAscii(value: unknown): string {
-  return text(value).replace(/[a-z]+/g, (run) => run.toUpperCase());
+export function upperAscii(meter: Meter, value: unknown): string {
+  const whole = text(value);
+  return BEYOND_ASCII.test(whole) ? withCase(whole, "a", meter) : whole.toUpperCase();
+}
+
+/** Gives letters the other case, from this one to the last of its alphabet; in one pass, whatever stands between. */
+function withCase(whole: string, first: "A" | "a", meter: Meter): string {
+  meter.step(whole.length);
+  const from = first.charCodeAt(0);
+  const units = Buffer.from(whole, "utf16le");
+  for (let at = 0; at < units.length; at += 2) {
+    const low = units[at]!;
+    if (low >= from && low < from + 26 && units[at + 1] === 0) units[at] = low ^ CASE;
+  }
+  return units.toString("utf16le");
 }
 
 /** Without white space of Unicode at both ends; regular expressions would go over inner white space again and again. */
-export function trim(value: unknown): string {
+export function trim(meter: Meter, value: unknown): string {
   const whole = text(value);
   let start = 0;
   let end = whole.length;
-  while (start < end && WHITE_SPACE.test(whole.charAt(start))) start++;
-  while (end > start && WHITE_SPACE.test(whole.charAt(end - 1))) end--;
+  while (start < end && isWhiteSpace(whole.charCodeAt(start))) start++;
+  while (end > start && isWhiteSpace(whole.charCodeAt(end - 1))) end--;
+  meter.step(whole.length - (end - start));
   return whole.slice(start, end);
 }
 
-export function indexOf(value: unknown, wanted: unknown, from: unknown = 0n): bigint {
-  const points = new CodePoints(text(value));
+function isWhiteSpace(unit: number): boolean {
+  return unit === 0x20 || (unit >= 0x09 && unit <= 0x0d) || (unit > 0x7f && WHITE_SPACE.has(unit));
+}
+
+export function indexOf(meter: Meter, value: unknown, wanted: unknown, from: unknown = 0n): bigint {
+  const points = new CodePoints(text(value), meter);
   const start = points.unitOf(position(from, points.length));
   return BigInt(points.pointOf(points.value.indexOf(text(wanted), start)));
 }
 
-export function lastIndexOf(value: unknown, wanted: unknown, from?: unknown): bigint {
-  const points = new CodePoints(text(value));
+export function lastIndexOf(meter: Meter, value: unknown, wanted: unknown, from?: unknown): bigint {
+  const points = new CodePoints(text(value), meter);
   const start = from === undefined ? points.value.length : points.unitOf(position(from, points.length));
   return BigInt(points.pointOf(points.value.lastIndexOf(text(wanted), start)));
 }
 
-export function substring(value: unknown, from: unknown, to?: unknown): string {
-  const points = new CodePoints(text(value));
+export function substring(meter: Meter, value: unknown, from: unknown, to?: unknown): string {
+  const points = new CodePoints(text(value), meter);
   const start = position(from, points.length);
   const end = to === undefined ? points.length : position(to, points.length);
   if (end < start) throw new Fault("index_out_of_bounds");
@@ -67,14 +93,14 @@ export function substring(value: unknown, from: unknown, to?: unknown): string {
 }
 
 /** The empty string just behind the last one. */
-export function charAt(value: unknown, at: unknown): string {
-  const points = new CodePoints(text(value));
+export function charAt(meter: Meter, value: unknown, at: unknown): string {
+  const points = new CodePoints(text(value), meter);
   const index = position(at, points.length);
   return points.value.slice(points.unitOf(index), points.unitOf(Math.min(index + 1, points.length)));
 }
 
-export function split(value: unknown, separator: unknown, limit: unknown = -1n): string[] {
-  const whole = bounded(text(value));
+export function split(meter: Meter, value: unknown, separator: unknown, limit: unknown = -1n): string[] {
+  const whole = bounded(text(value), meter);
   const by = text(separator);
   const most = count(limit);
   if (most === 0) return [];
@@ -83,8 +109,14 @@ export function split(value: unknown, separator: unknown, limit: unknown = -1n):
   return [...parts.slice(0, most - 1), parts.slice(most - 1).join(by)];
 }
 
-export function replace(value: unknown, wanted: unknown, by: unknown, limit: unknown = -1n): string {
-  const whole = bounded(text(value));
+export function replace(
+  meter: Meter,
+  value: unknown,
+  wanted: unknown,
+  by: unknown,
+  limit: unknown = -1n,
+): string {
+  const whole = bounded(text(value), meter);
   const old = text(wanted);
   const fresh = text(by);
   const most = count(limit);
@@ -95,10 +127,10 @@ export function replace(value: unknown, wanted: unknown, by: unknown, limit: unk
   return rest.reduce((made, part, index) => `${made}${index < times ? fresh : old}${part}`, first);
 }
 
-export function join(list: unknown, separator: unknown, meter: Meter): string {
+export function join(meter: Meter, list: unknown, separator: unknown): string {
   if (!isList(list)) throw new Fault("no_such_overload");
   const by = separator === undefined ? "" : text(separator);
-  const size = sizeOf(list);
+  const size = lengthOf(list);
   meter.spend(size);
   let length = by.length * size;
   for (const item of list) length += text(item).length;
@@ -112,10 +144,10 @@ class CodePoints {
   /** Where each code point begins; undefined where that is its own number. */
   readonly #starts: number[] | undefined;
 
-  constructor(value: string) {
+  constructor(value: string, meter: Meter) {
     this.value = value;
     if (!SURROGATE.test(value)) return;
-    bounded(value);
+    bounded(value, meter);
     const starts: number[] = [];
     let unit = 0;
     for (const point of value) {
@@ -140,9 +172,10 @@ class CodePoints {
   }
 }
 
-/** What becomes many small texts is not too long. */
-function bounded(value: string): string {
+/** What becomes many small texts is not too long, and paid for as such. */
+function bounded(value: string, meter: Meter): string {
   if (value.length > MAX_SPLIT_TEXT) throw new Fault("too_large");
+  meter.step(value.length);
   return value;
 }
 

@@ -12,6 +12,8 @@ const UNITS: Readonly<Record<string, bigint>> = {
   ms: 1_000_000n,
   us: 1_000n,
   µs: 1_000n,
+  // The Greek letter, beside the sign.
+  μs: 1_000n,
   ns: 1n,
 };
 
@@ -86,7 +88,7 @@ export function toDurationFromText(value: unknown): Duration {
   if (typeof value !== "string") throw new Fault("no_such_overload");
   if (value.length > MAX_DURATION_TEXT) throw new Fault("too_large");
   const [, sign, rest = ""] = /^([+-]?)(.*)$/s.exec(value)!;
-  const pattern = /([0-9]*)(?:\.([0-9]*))?(ns|us|µs|ms|s|m|h)/y;
+  const pattern = /([0-9]*)(?:\.([0-9]*))?(ns|us|µs|μs|ms|s|m|h)/y;
   let nanoseconds = 0n;
   while (pattern.lastIndex < rest.length) {
     const [, whole = "", fraction = "", unit = ""] = pattern.exec(rest) ?? [];

@@ -37,7 +37,7 @@ function fromObject(value: object, meter: Meter, depth: number): unknown {
   if (value instanceof Duration) return value.valueOf();
   if (!isList(value) && !isDictionary(value)) throw new Fault("unsupported_type");
   if (depth >= MAX_VALUE_DEPTH) throw new Fault("too_large");
-  meter.iterate(sizeOf(value), 1);
+  meter.iterate(sizeOf(value, meter), 1);
   const inner = (item: unknown): unknown => toPlain(item, meter, depth + 1);
   return isList(value) ? Array.from(value, inner) : fromEntries(value, inner);
 }

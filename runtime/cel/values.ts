@@ -97,9 +97,17 @@ export function isDictionary(value: unknown): value is Dictionary {
   return prototype === Object.prototype || prototype === null;
 }
 
-export function sizeOf(value: List | Dictionary): number {
-  if (Array.isArray(value)) return value.length;
-  return value instanceof Set || value instanceof Map ? value.size : Object.keys(value).length;
+export function lengthOf(list: List): number {
+  return list instanceof Set ? list.size : (list as readonly unknown[]).length;
+}
+
+/** Unlike all others, objects have their keys counted each time. */
+export function sizeOf(value: List | Dictionary, meter: Meter): number {
+  if (isList(value)) return lengthOf(value);
+  if (value instanceof Map) return value.size;
+  const { length } = Object.keys(value);
+  meter.count(length);
+  return length;
 }
 
 export function keysOf(value: Dictionary): unknown[] {
@@ -128,10 +136,8 @@ export function plainKey(key: unknown): unknown {
 /** Values of different types are different, but numbers of the same value are equal. */
 export function equals(left: unknown, right: unknown, meter: Meter): boolean {
   if (typeof left !== "object" || left === null) {
-    if (left === right) {
-      meter.read(left);
-      return true;
-    }
+    meter.read(left);
+    if (left === right) return true;
     const number = numberOf(left);
     if (number !== undefined) return sameNumber(number, numberOf(right));
     if (typeof right === "object" && right !== null) kindOf(right);
@@ -153,8 +159,8 @@ export function equals(left: unknown, right: unknown, meter: Meter): boolean {
 }
 
 function sameItems(left: List, right: List, meter: Meter): boolean {
-  const size = sizeOf(left);
-  if (size !== sizeOf(right)) return false;
+  const size = lengthOf(left);
+  if (size !== lengthOf(right)) return false;
   meter.spend(size);
   const others = right[Symbol.iterator]();
   for (const item of left) if (!equals(item, others.next().value, meter)) return false;
@@ -162,8 +168,8 @@ function sameItems(left: List, right: List, meter: Meter): boolean {
 }
 
 function sameEntries(left: Dictionary, right: Dictionary, meter: Meter): boolean {
-  const size = sizeOf(left);
-  if (size !== sizeOf(right)) return false;
+  const size = sizeOf(left, meter);
+  if (size !== sizeOf(right, meter)) return false;
   meter.spend(size);
   for (const key of keysOf(left)) {
     const other = lookUp(right, key);
@@ -179,7 +185,7 @@ export function contains(holder: unknown, value: unknown, meter: Meter): boolean
     return lookUp(holder, value) !== undefined;
   }
   if (!isList(holder)) throw new Fault("no_such_overload");
-  meter.spend(sizeOf(holder));
+  meter.spend(lengthOf(holder));
   for (const item of holder) if (equals(item, value, meter)) return true;
   return false;
 }

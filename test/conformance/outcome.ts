@@ -1,7 +1,7 @@
 // What the engine's own environment makes of a case: compiled and bounded as a condition is.
 import { compileProgram } from "../../runtime/cel/compile-program.ts";
 import { exchange } from "../../runtime/cel/condition-fixtures.ts";
-import { isDictionary, isList, keysOf, kindOf, lookUp, sizeOf } from "../../runtime/cel/values.ts";
+import { isDictionary, isList, keysOf, kindOf, lookUp } from "../../runtime/cel/values.ts";
 import type { Case } from "./cases.ts";
 
 /** Undefined where a case passes, or how it does not. */
@@ -32,11 +32,12 @@ function same(value: unknown, wanted: unknown): boolean {
   if (kindOf(value) !== kindOf(wanted)) return false;
   if (isList(value) && isList(wanted)) {
     const others = [...wanted];
-    return sizeOf(value) === others.length && [...value].every((item, index) => same(item, others[index]));
+    const items = [...value];
+    return items.length === others.length && items.every((item, index) => same(item, others[index]));
   }
   if (isDictionary(value) && isDictionary(wanted)) {
     return (
-      sizeOf(value) === sizeOf(wanted) &&
+      keysOf(value).length === keysOf(wanted).length &&
       keysOf(value).every((key) => same(lookUp(value, key), lookUp(wanted, key)))
     );
   }
