@@ -170,6 +170,25 @@ describe("the line of an exchange", () => {
     }
   });
 
+  test("edge: the time of hooks counts also where they were given up, or dressed a denial", async () => {
+    const { log, lines } = recorder("debug");
+    const forever: Policy = { onRequest: () => new Promise(() => {}) };
+    const cancelled = open([{ policy: forever }], { log }).send("request_headers", named);
+    const gate = Promise.withResolvers<void>();
+    const dress: TestStep = { appliesToDenials: true, policy: { onResponse: () => gate.promise } };
+    const refused = open([dress], { log }).send("request_headers", named).send("request_headers");
+    await Bun.sleep(30);
+    cancelled.incoming.cancel();
+    gate.resolve();
+    await settle();
+    expect(refused.denial?.status).toBe(500);
+    const ended = lines.filter(({ message }) => message === "Exchange ended") as {
+      metadata: { outcome: string; duration_ms: number };
+    }[];
+    expect(ended.map(({ metadata }) => metadata.outcome)).toEqual(["cancelled", "failed"]);
+    for (const { metadata } of ended) expect(metadata.duration_ms).toBeGreaterThan(25);
+  });
+
   test("edge: bytes that are no message are a line without an id", () => {
     const { log, lines } = recorder("debug");
     const stream = open([{ policy: pass }], { log });

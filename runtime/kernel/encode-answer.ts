@@ -15,10 +15,10 @@ export type Answer = (CommonAnswer | ImmediateAnswer) & {
 export interface CommonAnswer {
   /** The kind of the message that is answered. */
   readonly kind: MessageKind;
-  readonly edits?: readonly HeaderEdit[];
+  readonly edits?: readonly HeaderEdit[] | undefined;
   /** The whole body, empty to take it away. Undefined: as it is. */
   readonly body?: Uint8Array | undefined;
-  readonly clearRouteCache?: boolean;
+  readonly clearRouteCache?: boolean | undefined;
   readonly modeOverride?: ModeOverride | undefined;
 }
 

@@ -74,8 +74,10 @@ export class ExchangeStream implements IncomingStream {
   #seen = 0;
   /** Time spent on the messages, hooks included, without Envoy's time between them. */
   #seconds = 0;
-  /** When the message that is being looked at came. */
+  /** Since when messages are being looked at, or hooks are at work. */
   #since: number | undefined;
+  /** Runs of steps that are waited for. */
+  #runs = 0;
 
   constructor(context: StreamContext, stream: { metadata: StreamMetadata; out: OutgoingStream }) {
     this.#context = context;
@@ -87,7 +89,7 @@ export class ExchangeStream implements IncomingStream {
   message(bytes: Uint8Array): void {
     if (this.#closing) return;
     const at = performance.now();
-    this.#since = at;
+    this.#since ??= at;
     try {
       const message = new EnvoyMessage(bytes);
       if (message.kind !== undefined) this.#seen |= 1 << KINDS.indexOf(message.kind);
@@ -96,7 +98,7 @@ export class ExchangeStream implements IncomingStream {
     } catch (cause) {
       this.#breakOff(cause);
     }
-    this.#stopClock();
+    this.#pause();
   }
 
   halfClose(): void {
@@ -193,11 +195,18 @@ export class ExchangeStream implements IncomingStream {
   /** Answers a message when the steps it set going have run. */
   #answerAfter(direction: Direction, part: Part, pending: void | Promise<void>): void {
     if (pending === undefined) return this.#answerPart(direction, part);
-    const startedAt = performance.now();
+    this.#afterRun(pending, () => {
+      if (!this.#closing) this.#answerPart(direction, part);
+    });
+  }
+
+  #afterRun(pending: Promise<void>, next: () => void): void {
+    this.#runs++;
     pending
       .then(() => {
-        this.#seconds += (performance.now() - startedAt) / 1000;
-        if (!this.#closing) this.#answerPart(direction, part);
+        this.#runs--;
+        next();
+        this.#pause();
       })
       .catch((cause: unknown) => this.#breakOff(cause));
   }
@@ -257,7 +266,7 @@ export class ExchangeStream implements IncomingStream {
   #denyAfter(pending: void | Promise<void>): void {
     clearTimeout(this.#bodyTimer);
     if (pending === undefined) return this.#deny();
-    pending.then(() => this.#deny()).catch((cause: unknown) => this.#breakOff(cause));
+    this.#afterRun(pending, () => this.#deny());
   }
 
   /** Ends an exchange that has no chain. */
@@ -345,6 +354,11 @@ export class ExchangeStream implements IncomingStream {
       duration_ms: Math.round(this.#seconds * 1e6) / 1e3,
       phases: KINDS.filter((_, index) => (this.#seen & (1 << index)) !== 0),
     });
+  }
+
+  /** Stops the clock, unless hooks are at work. */
+  #pause(): void {
+    if (this.#runs === 0) this.#stopClock();
   }
 
   #stopClock(): void {

@@ -41,7 +41,9 @@ export function requestAnswer(exchange: Exchange): Uint8Array {
   const wants = { requestBody: suspended.request, response: wantsResponse, responseBody: false };
   return encodeAnswer({
     kind: "request_headers",
-    ...changes,
+    edits: changes?.edits,
+    body: changes?.body,
+    clearRouteCache: changes?.clearRouteCache,
     modeOverride: modeOverride(wants),
     dynamicMetadata,
   });
@@ -57,7 +59,8 @@ export function responseAnswer(exchange: Exchange): Uint8Array {
   const wants = { requestBody: false, response: true, responseBody: suspended.response };
   return encodeAnswer({
     kind: "response_headers",
-    ...changes,
+    edits: changes?.edits,
+    body: changes?.body,
     modeOverride: modeOverride(wants),
     dynamicMetadata,
   });
@@ -131,10 +134,9 @@ function withDecision({ metadata }: Denial, taken: JsonObject | undefined): Json
 /** Takes what policies want Envoy to keep; each answer carries what came since the one before. */
 function metadataOf(exchange: Exchange): JsonObject | undefined {
   const { dynamicMetadata } = exchange;
-  const namespaces = Object.keys(dynamicMetadata);
-  if (namespaces.length === 0) return undefined;
-  const taken: JsonObject = Object.create(null);
-  for (const namespace of namespaces) {
+  let taken: JsonObject | undefined;
+  for (const namespace in dynamicMetadata) {
+    taken ??= Object.create(null) as JsonObject;
     taken[namespace] = dynamicMetadata[namespace] as JsonObject;
     delete dynamicMetadata[namespace];
   }
