@@ -73,7 +73,14 @@ describe("--envoy", () => {
     const options = { listen: "0.0.0.0:8080", admin: "127.0.0.1:9901", upstream: "127.0.0.1:8000" };
     const routes = ["header"];
     // As the engine under test.
-    const config = envoyConfig({ ...options, extProc: engine.extProc, routes, messageTimeoutMs: 10_000 });
+    const { extProc, tls } = engine;
+    const config = envoyConfig({
+      ...options,
+      extProc,
+      ...(tls && { tls }),
+      routes,
+      messageTimeoutMs: 10_000,
+    });
     await Bun.write(file(), change(stringify(config, { aliasDuplicateObjects: false })));
     const { output } = await validate("--envoy", file());
     return codesIn(output).filter((code) => !CODES.includes(code));

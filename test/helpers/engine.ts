@@ -2,8 +2,10 @@ import { mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
+import type { EngineTls } from "../../runtime/cli/envoy-config.ts";
 import { testEngine } from "./build.ts";
 import { Child } from "./child.ts";
+import { defaultLink, type Link, makeLink } from "./engine-link.ts";
 import { freePort } from "./ports.ts";
 import { waitFor } from "./wait.ts";
 
@@ -30,6 +32,8 @@ export interface EngineOptions {
   readonly executable?: string;
   /** Environment variables beside those of this process. */
   readonly env?: Readonly<Record<string, string>>;
+  /** What Envoy reaches it over. Default: what $POLICY_ENGINE_TEST_LINK says, or `tcp`. */
+  readonly link?: Link;
   /** Whether to wait for `/health/ready`. Default: true. */
   readonly untilReady?: boolean;
   /** A command that runs it, such as taskset with its arguments. Default: none. */
@@ -60,7 +64,8 @@ function routesText(routes: EngineOptions["routes"]): string {
 export async function startEngine(options: EngineOptions): Promise<RunningEngine> {
   const executable = options.executable ?? (await testEngine());
   const folder = await mkdtemp(join(tmpdir(), "policy-engine-"));
-  const [extProc, health, admin] = [await freePort(), await freePort(), await freePort()];
+  const link = await makeLink(options.link ?? defaultLink(), folder);
+  const [health, admin] = [await freePort(), await freePort()];
   const config = {
     health: { address: `127.0.0.1:${health}` },
     admin: { address: `127.0.0.1:${admin}` },
@@ -69,7 +74,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
     ...options.config,
     // As Envoy's in stack.ts: a machine under load must not turn a decision into a timeout.
     extProc: {
-      address: `127.0.0.1:${extProc}`,
+      ...link.extProc,
       messageTimeout: "10s",
       ...(options.config?.extProc as { address?: string } | undefined),
     },
@@ -81,6 +86,7 @@ export async function startEngine(options: EngineOptions): Promise<RunningEngine
   const engine = new RunningEngine(child, {
     folder,
     extProc: config.extProc.address,
+    tls: link.tls,
     health: `127.0.0.1:${health}`,
     admin: `127.0.0.1:${admin}`,
   });
@@ -104,15 +110,18 @@ export class RunningEngine {
   readonly folder: string;
   /** Where it serves ext_proc: `host:port` or `unix:/path`. */
   readonly extProc: string;
+  /** What Envoy needs to reach it, where there is TLS. */
+  readonly tls: EngineTls | undefined;
   readonly health: string;
   readonly admin: string;
   readonly #child: Child;
   #writes = 0;
 
-  constructor(child: Child, facts: { folder: string; extProc: string; health: string; admin: string }) {
+  constructor(child: Child, facts: Pick<RunningEngine, "folder" | "extProc" | "tls" | "health" | "admin">) {
     this.#child = child;
     this.folder = facts.folder;
     this.extProc = facts.extProc;
+    this.tls = facts.tls;
     this.health = facts.health;
     this.admin = facts.admin;
   }

@@ -82,6 +82,7 @@ export function startEnvoyFor(
     upstream: upstream.address,
     routes: [...new Set([...keys, ...envoyRoutes])],
     base: base === "narrow" ? "narrow" : "wide",
+    ...(engine.tls && { tls: engine.tls }),
     // A machine under load must not turn a decision into a timeout.
     messageTimeoutMs: 10_000,
   });
