@@ -128,6 +128,18 @@ describe("in the response", () => {
   });
 });
 
+test("edge: on a denial, a condition on a request body that never came leaves its policy out, and is no failure", () => {
+  const ran: string[] = [];
+  const asked = when(() => ran.push("condition") > 0, { requestBody: true });
+  const dress: TestStep = {
+    appliesToDenials: true,
+    condition: asked,
+    policy: { onResponse: () => void ran.push("hook") },
+  };
+  const stream = exchange([{ policy: { onRequest: () => respond(403) } }, dress]);
+  expect([stream.denial?.status, ran]).toEqual([403, []]);
+});
+
 describe("conditionError", () => {
   const broken = when(() => {
     throw new Error("no such key");

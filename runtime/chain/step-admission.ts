@@ -62,6 +62,8 @@ export class StepAdmission {
     if (step.condition === undefined) return true;
     const decided = this.decided(step);
     if (decided !== undefined) return decided;
+    // The denial came before the body: whether the policy would have run is not known.
+    if (step.condition.reads.requestBody && !messages.request.body.arrived) return false;
     const decision = this.#evaluate(step, new ResponseHookContext(this.#host, step, messages, "buffered"));
     return decision.value === true;
   }
