@@ -3,12 +3,13 @@ import type { EngineLogger } from "../../observability/log.ts";
 import type { AssemblyMemory } from "./assembly.ts";
 import type { Ending } from "./closed-streams.ts";
 import { ConnectionClock, isStuck, type Phase } from "./connection-clock.ts";
+import { writeGoAway, writePing, writeSettings } from "./control-frames.ts";
 import { FloodGuard } from "./flood-guard.ts";
 import { FrameReader } from "./frame-reader.ts";
-import { CODE, ConnectionError, DEFAULT_WINDOW, FRAME, LARGEST_STREAM_ID, writeUint32 } from "./frames.ts";
+import { CODE, ConnectionError, DEFAULT_WINDOW, FRAME, LARGEST_STREAM_ID } from "./frames.ts";
 import { type Http2Limits, PAUSE_READING_BYTES } from "./limits.ts";
 import type { ByteSink } from "./output.ts";
-import { CONNECTION_WINDOW, type FrameHost, GOAWAY_BYTES, PeerFrames, PING_BYTES } from "./peer-frames.ts";
+import { CONNECTION_WINDOW, type FrameHost, PeerFrames } from "./peer-frames.ts";
 import { RequestDecoder } from "./request-decoder.ts";
 import type { Services } from "./request-head.ts";
 import { Sender } from "./sender.ts";
@@ -116,7 +117,7 @@ export class Http2Connection implements FrameHost {
     if (!this.#frames.isGreeted) return this.terminate();
     // Streams that are on their way are still taken: the peer answers the PING when it has read that it is to stop.
     this.#goAway(LARGEST_STREAM_ID, CODE.NO_ERROR, "");
-    this.#ping(DRAIN_MARK);
+    writePing(this.sender.output, DRAIN_MARK);
     this.#settle();
   }
 
@@ -143,7 +144,7 @@ export class Http2Connection implements FrameHost {
         this.#log.debug("Broke off a connection that takes too long", { phase: this.#phase });
         return this.terminate();
       case "ask":
-        this.#ping(0);
+        writePing(this.sender.output, 0);
         break;
       case "go_on":
         this.#keepLastStreams();
@@ -192,26 +193,13 @@ export class Http2Connection implements FrameHost {
 
   #greet(): void {
     const { maxStreams } = this.#limits;
-    const payload = ownSettings({ maxStreams, streamWindow: STREAM_WINDOW });
-    const at = this.sender.output.frame(payload.length, FRAME.SETTINGS, 0, 0);
-    payload.copy(this.sender.output.bytes, at);
+    writeSettings(this.sender.output, ownSettings({ maxStreams, streamWindow: STREAM_WINDOW }));
     this.sender.control(FRAME.WINDOW_UPDATE, 0, CONNECTION_WINDOW - DEFAULT_WINDOW);
     this.#settle();
   }
 
-  #ping(mark: number): void {
-    const at = this.sender.output.frame(PING_BYTES, FRAME.PING, 0, 0);
-    writeUint32(this.sender.output.bytes, at, mark);
-    writeUint32(this.sender.output.bytes, at + 4, 0);
-  }
-
   #goAway(lastId: number, code: number, text: string): void {
-    const debug = Buffer.from(text);
-    const at = this.sender.output.frame(GOAWAY_BYTES + debug.length, FRAME.GOAWAY, 0, 0);
-    const { bytes } = this.sender.output;
-    writeUint32(bytes, at, lastId);
-    writeUint32(bytes, at + 4, code);
-    debug.copy(bytes, at + GOAWAY_BYTES);
+    writeGoAway(this.sender.output, { lastId, code, text });
   }
 
   #keepLastStreams(): void {

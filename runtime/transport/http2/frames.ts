@@ -76,3 +76,19 @@ export function writeUint32(bytes: Uint8Array, at: number, value: number): void 
   bytes[at + 2] = value >>> 8;
   bytes[at + 3] = value;
 }
+
+/** The place where padding begins (section 6.1). */
+export function withoutPadding(bytes: Buffer, start: number, end: number): number {
+  if (end === start) throw frameSizeError();
+  const to = end - bytes[start]!;
+  if (to <= start) throw protocolError("a frame has more padding than payload");
+  return to;
+}
+
+export function protocolError(message: string): ConnectionError {
+  return new ConnectionError(CODE.PROTOCOL_ERROR, message);
+}
+
+export function frameSizeError(): ConnectionError {
+  return new ConnectionError(CODE.FRAME_SIZE_ERROR, "a frame has a size that its type has not");
+}

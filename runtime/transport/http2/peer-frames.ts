@@ -1,8 +1,19 @@
 // What each frame of a client means (RFC 9113 section 6), and what is wrong with it.
 import type { Ending } from "./closed-streams.ts";
+import { GOAWAY_BYTES, PING_BYTES, writePingAnswer, writeSettingsAnswer } from "./control-frames.ts";
 import type { FloodGuard } from "./flood-guard.ts";
 import type { FrameHandler } from "./frame-reader.ts";
-import { CODE, ConnectionError, FLAG, FRAME, readUint31, readUint32 } from "./frames.ts";
+import {
+  CODE,
+  ConnectionError,
+  FLAG,
+  FRAME,
+  frameSizeError,
+  protocolError,
+  readUint31,
+  readUint32,
+  withoutPadding,
+} from "./frames.ts";
 import { HeaderBlock } from "./header-block.ts";
 import type { RequestDecoder } from "./request-decoder.ts";
 import { areTrailers, type RequestHead } from "./request-head.ts";
@@ -14,9 +25,6 @@ import type { StreamTable } from "./stream-table.ts";
 
 /** Bytes that a peer may send on all streams ahead of what was taken. */
 export const CONNECTION_WINDOW = 16_777_216;
-/** Payloads of a fixed size; that of GOAWAY is the least. */
-export const PING_BYTES = 8;
-export const GOAWAY_BYTES = 8;
 const PRIORITY_BYTES = 5;
 const NUMBER_BYTES = 4;
 
@@ -59,10 +67,10 @@ export class PeerFrames implements FrameHandler {
   /** Takes one frame; see {@link FrameHandler}. */
   frame(type: number, flags: number, id: number, bytes: Buffer, start: number, end: number): void {
     if (this.#block !== undefined && type !== FRAME.CONTINUATION) {
-      throw broken("a frame stands within a header block");
+      throw protocolError("a frame stands within a header block");
     }
     if (!this.isGreeted && (type !== FRAME.SETTINGS || (flags & FLAG.ACK) !== 0)) {
-      throw broken("the first frame is not SETTINGS");
+      throw protocolError("the first frame is not SETTINGS");
     }
     switch (type) {
       case FRAME.DATA:
@@ -76,12 +84,12 @@ export class PeerFrames implements FrameHandler {
       case FRAME.SETTINGS:
         return this.#settings(flags, id, bytes, start, end);
       case FRAME.PUSH_PROMISE:
-        throw broken("a client pushes");
+        throw protocolError("a client pushes");
       case FRAME.PING:
         return this.#pinged(flags, id, bytes, start, end);
       case FRAME.GOAWAY:
-        if (id !== 0) throw broken("GOAWAY is for the connection");
-        if (end - start < GOAWAY_BYTES) throw badSize();
+        if (id !== 0) throw protocolError("GOAWAY is for the connection");
+        if (end - start < GOAWAY_BYTES) throw frameSizeError();
         return this.#guard.count("ignored");
       case FRAME.WINDOW_UPDATE:
         return this.#windowUpdate(id, bytes, start, end);
@@ -117,7 +125,7 @@ export class PeerFrames implements FrameHandler {
   }
 
   #headers(flags: number, id: number, bytes: Buffer, start: number, end: number): void {
-    if ((id & 1) === 0) throw broken("a client's stream has an odd number");
+    if ((id & 1) === 0) throw protocolError("a client's stream has an odd number");
     let from = start;
     let to = end;
     if ((flags & FLAG.PADDED) !== 0) {
@@ -125,8 +133,8 @@ export class PeerFrames implements FrameHandler {
       from++;
     }
     if ((flags & FLAG.PRIORITY) !== 0) {
-      if (to - from < PRIORITY_BYTES) throw badSize();
-      if (readUint31(bytes, from) === id) throw broken("a stream depends on itself");
+      if (to - from < PRIORITY_BYTES) throw frameSizeError();
+      if (readUint31(bytes, from) === id) throw protocolError("a stream depends on itself");
       from += PRIORITY_BYTES;
     }
     const endsStream = (flags & FLAG.END_STREAM) !== 0;
@@ -136,7 +144,7 @@ export class PeerFrames implements FrameHandler {
 
   #continuation(flags: number, id: number, bytes: Buffer, start: number, end: number): void {
     const block = this.#block;
-    if (block?.streamId !== id) throw broken("CONTINUATION goes on with nothing");
+    if (block?.streamId !== id) throw protocolError("CONTINUATION goes on with nothing");
     block.add(bytes.subarray(start, end));
     if ((flags & FLAG.END_HEADERS) === 0) return;
     this.#block = undefined;
@@ -186,7 +194,7 @@ export class PeerFrames implements FrameHandler {
   /** A frame came for a stream that there is not (section 5.1). */
   #forNoStream(id: number, isHeaders: boolean): void {
     if (id === 0 || id > this.#streams.lastId || (id & 1) === 0)
-      throw broken("a frame is for a stream that is not open");
+      throw protocolError("a frame is for a stream that is not open");
     this.#guard.count("ignored");
     const ending = this.#streams.endingOf(id);
     if (ending === "ours") return;
@@ -194,20 +202,21 @@ export class PeerFrames implements FrameHandler {
       throw new ConnectionError(CODE.STREAM_CLOSED, "a frame is for a stream that is over");
     }
     // Long over, unless headers would open it.
-    if (ending === undefined && isHeaders) throw broken("streams are opened in order");
+    if (ending === undefined && isHeaders) throw protocolError("streams are opened in order");
     this.#sender.control(FRAME.RST_STREAM, id, CODE.STREAM_CLOSED);
   }
 
   #priority(id: number, bytes: Buffer, start: number, end: number): void {
-    if (id === 0) throw broken("PRIORITY is for a stream");
-    if (end - start !== PRIORITY_BYTES) throw badSize();
-    if (readUint31(bytes, start) === id) throw broken("a stream depends on itself");
+    if (id === 0) throw protocolError("PRIORITY is for a stream");
+    if (end - start !== PRIORITY_BYTES) throw frameSizeError();
+    if (readUint31(bytes, start) === id) throw protocolError("a stream depends on itself");
     this.#guard.count("ignored");
   }
 
   #resetByPeer(id: number, length: number): void {
-    if (id === 0 || id > this.#streams.lastId) throw broken("RST_STREAM is for a stream that is not open");
-    if (length !== NUMBER_BYTES) throw badSize();
+    if (id === 0 || id > this.#streams.lastId)
+      throw protocolError("RST_STREAM is for a stream that is not open");
+    if (length !== NUMBER_BYTES) throw frameSizeError();
     const stream = this.#streams.get(id);
     if (stream === undefined) return this.#guard.count("ignored");
     this.#guard.count("resets");
@@ -215,39 +224,38 @@ export class PeerFrames implements FrameHandler {
   }
 
   #settings(flags: number, id: number, bytes: Buffer, start: number, end: number): void {
-    if (id !== 0) throw broken("SETTINGS is for the connection");
+    if (id !== 0) throw protocolError("SETTINGS is for the connection");
     if ((flags & FLAG.ACK) !== 0) {
-      if (end !== start) throw badSize();
+      if (end !== start) throw frameSizeError();
       return this.#guard.count("ignored");
     }
     this.#guard.count("settings");
     const settings = readSettings(bytes, start, end);
     this.isGreeted = true;
     // Before what the new windows let through, so that the peer knows them for what they are.
-    this.#sender.output.frame(0, FRAME.SETTINGS, FLAG.ACK, 0);
+    writeSettingsAnswer(this.#sender.output);
     this.#sender.adjust(settings, this.#streams.values());
   }
 
   #pinged(flags: number, id: number, bytes: Buffer, start: number, end: number): void {
-    if (id !== 0) throw broken("PING is for the connection");
-    if (end - start !== PING_BYTES) throw badSize();
+    if (id !== 0) throw protocolError("PING is for the connection");
+    if (end - start !== PING_BYTES) throw frameSizeError();
     if ((flags & FLAG.ACK) !== 0) {
       this.#guard.count("ignored");
       return this.#host.ponged(readUint32(bytes, start));
     }
     this.#guard.count("pings");
-    const at = this.#sender.output.frame(PING_BYTES, FRAME.PING, FLAG.ACK, 0);
-    bytes.copy(this.#sender.output.bytes, at, start, end);
+    writePingAnswer(this.#sender.output, bytes, start);
   }
 
   #windowUpdate(id: number, bytes: Buffer, start: number, end: number): void {
-    if (end - start !== NUMBER_BYTES) throw badSize();
+    if (end - start !== NUMBER_BYTES) throw frameSizeError();
     const by = readUint31(bytes, start);
     if (id === 0) {
-      if (by === 0) throw broken("a window grows by nothing");
+      if (by === 0) throw protocolError("a window grows by nothing");
       return this.#sender.widen(by);
     }
-    if (id > this.#streams.lastId) throw broken("WINDOW_UPDATE is for a stream that is not open");
+    if (id > this.#streams.lastId) throw protocolError("WINDOW_UPDATE is for a stream that is not open");
     const stream = this.#streams.get(id);
     if (stream === undefined) return this.#guard.count("ignored");
     if (by === 0) stream.reset(CODE.PROTOCOL_ERROR);
@@ -258,20 +266,4 @@ export class PeerFrames implements FrameHandler {
     this.#sender.control(FRAME.WINDOW_UPDATE, 0, CONNECTION_WINDOW - this.#receiveWindow);
     this.#receiveWindow = CONNECTION_WINDOW;
   }
-}
-
-/** The place where padding begins (section 6.1). */
-function withoutPadding(bytes: Buffer, start: number, end: number): number {
-  if (end === start) throw badSize();
-  const to = end - bytes[start]!;
-  if (to <= start) throw broken("a frame has more padding than payload");
-  return to;
-}
-
-function broken(message: string): ConnectionError {
-  return new ConnectionError(CODE.PROTOCOL_ERROR, message);
-}
-
-function badSize(): ConnectionError {
-  return new ConnectionError(CODE.FRAME_SIZE_ERROR, "a frame has a size that its type has not");
 }

@@ -2,16 +2,13 @@
 import type { IncomingStream, OutgoingStream } from "../transport.ts";
 import { type AssemblyMemory, MessageAssembly, PREFIX_BYTES } from "./assembly.ts";
 import { CODE, FRAME, readUint32 } from "./frames.ts";
+import { messageView } from "./message-view.ts";
 import type { RequestHead } from "./request-head.ts";
 import { OK_TRAILERS, onlyTrailersFrame, type PlainAnswer, STATUS, trailersFrame } from "./responses.ts";
 import type { Backlog, Sender } from "./sender.ts";
 
 /** Bytes that a peer may send on a stream ahead of what was taken: most bodies, without asking. */
 export const STREAM_WINDOW = 262_144;
-/** A message lies where it came unless that keeps so many times its own size alive, of more than that. */
-const KEPT_RATIO = 8;
-const KEPT_BYTES = 16_384;
-
 /** What a stream needs of its connection. */
 export interface StreamHost {
   readonly sender: Sender;
@@ -125,7 +122,7 @@ export class GrpcStream implements OutgoingStream {
       }
       at += PREFIX_BYTES;
       if (length > this.#host.maxMessageBytes) return this.#refuseSize(length);
-      this.#deliver(viewOf(bytes, at, length));
+      this.#deliver(messageView(bytes, at, length));
       at += length;
     }
     if (this.receiveWindow < STREAM_WINDOW / 2 && this.#assembly === undefined) this.allow(0);
@@ -264,14 +261,4 @@ export class GrpcStream implements OutgoingStream {
     const ms = Math.min(timeoutMs, 0x7fffffff);
     this.#deadline = setTimeout(() => this.refuse(STATUS.DEADLINE_EXCEEDED, "The deadline has passed"), ms);
   }
-}
-
-/** A message in what came. */
-function viewOf(bytes: Buffer, at: number, length: number): Uint8Array {
-  if (bytes.length > KEPT_BYTES && bytes.length > KEPT_RATIO * length) {
-    const copy = new Uint8Array(length);
-    bytes.copy(copy, 0, at, at + length);
-    return copy;
-  }
-  return new Uint8Array(bytes.buffer, bytes.byteOffset + at, length);
 }
