@@ -180,6 +180,7 @@ describe("FR-050: claims as headers", () => {
     ["half a surrogate pair", "a\ud800", "a%EF%BF%BD"],
     ["the escape sign", "100%", "100%25"],
     ["outer blanks", "  a b ", "%20%20a b%20"],
+    ["many inner blanks", `a${" ".repeat(4000)}b `, `a${" ".repeat(4000)}b%20`],
     ["a tab and DEL", "a\tb\x7f", "a%09b%7F"],
     ["a number", 42.5, "42.5"],
     ["a number that JSON has rounded", 2 ** 60, null],

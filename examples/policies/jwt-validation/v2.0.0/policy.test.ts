@@ -83,6 +83,18 @@ describe("US3.2: where the token may be", () => {
       (t) => ({ path: `/a?x=%41+b&t%6fken=${t}&y` }),
       { ":path": ["/a?x=%41+b&y"] },
     ],
+    [
+      "a parameter beside one whose name begins with a question mark",
+      { query: "token" },
+      (t) => ({ path: `/a?x&?token=1&token=${t}` }),
+      { ":path": ["/a?x&?token=1"] },
+    ],
+    [
+      "a parameter whose name is no ASCII, as bytes",
+      { query: "tøken" },
+      (t) => ({ path: `/a?tøken=${t}&y` }),
+      { ":path": ["/a?y"] },
+    ],
   ];
   test.each(places)("%s, and it is taken away", async (_what, place, request, changes) => {
     await using chain = await jwt({ tokenFrom: [place] });

@@ -3,6 +3,7 @@ import type { Params } from "./params.gen.ts";
 
 /** What a client may send raw in a query, one character a byte, and a policy may not. */
 const UNSAFE_IN_QUERY = /^\?|[^!-~]|#/g;
+const NOT_ASCII = /[^\0-~]/g;
 
 /** A place where a token may be. */
 export interface TokenPlace {
@@ -59,13 +60,16 @@ function cookiePlace(name: string): TokenPlace {
 }
 
 function queryPlace(name: string): TokenPlace {
+  // Read as `ctx.query` reads it: bytes are UTF-8, and a question mark is dropped only where the whole query begins.
+  const isNamed = (pair: string, inner: boolean) =>
+    new URLSearchParams((inner ? "&" : "") + pair.replaceAll(NOT_ASCII, percentEncode)).has(name);
   return {
     header: undefined,
     find: (ctx) => (ctx.rawQuery === "" ? NONE : ctx.query.getAll(name).filter((value) => value !== "")),
     tokenOf: (value) => value,
     without(ctx) {
       // The rest stays as the client wrote it: it may be signed.
-      const kept = ctx.rawQuery.split("&").filter((pair) => !new URLSearchParams(pair).has(name));
+      const kept = ctx.rawQuery.split("&").filter((pair, index) => !isNamed(pair, index > 0));
       return { query: kept.length === 0 ? null : kept.join("&").replaceAll(UNSAFE_IN_QUERY, percentEncode) };
     },
   };
