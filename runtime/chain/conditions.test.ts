@@ -161,4 +161,28 @@ describe("conditionError", () => {
     ]);
     expect(stream.denial?.body).toMatch(/^condition_failed [0-9a-f]{16}$/);
   });
+
+  test.each([
+    ["closed", "skip", "policy_failed", []],
+    ["open", "skip", undefined, ["qb"]],
+    ["closed", "deny", "condition_failed", []],
+    ["open", "deny", "condition_failed", []],
+  ] as const)(
+    "edge: a body that it cannot read, failureMode %s, conditionError %s: %s",
+    (failureMode, conditionError, reason, expected) => {
+      const ran: string[] = [];
+      const condition = when((ctx) => ctx.text() === "x", { requestBody: true });
+      const steps = [noting(ran, "a", { condition, failureMode, conditionError }), noting(ran, "b")];
+      const stream = new KernelDriver(testChain(steps)).open();
+      const headers = [[":method", "POST"], ...GET.slice(1), ["content-encoding", "gzip"]] as const;
+      stream.send("request_headers", { headers, ...BODY });
+      stream.send("request_body", { body: "not gzip", endOfStream: true });
+      const details = reason && `policy_engine:${reason}:step-0:v1.0.0`;
+      expect([ran, stream.denial?.status, stream.denial?.details]).toEqual([
+        expected,
+        reason && 500,
+        details,
+      ]);
+    },
+  );
 });

@@ -50,7 +50,7 @@ export class StepAdmission {
     }
     const need = direction === "request" ? step.requestBody : step.responseBody;
     const runs = direction === "response" || step.policy.onRequest !== undefined;
-    return need === "none" || !runs ? "run" : this.#awaitBody(step, direction, need);
+    return need === "none" || !runs ? "run" : this.#awaitBody(step, direction, { need, by: "hook" });
   }
 
   /** Whether a step that applies to denials runs on this one: its condition has decided, or decides. */
@@ -73,7 +73,7 @@ export class StepAdmission {
     const decided = this.decided(step);
     if (decided !== undefined) return decided ? "run" : "skip";
     if (direction === "request" ? reads.requestBody : reads.responseBody) {
-      const admission = this.#awaitBody(step, direction, "buffered");
+      const admission = this.#awaitBody(step, direction, { need: "buffered", by: "condition" });
       // Left out for its body's sake: its other phase is left out too.
       if (admission === "skip") this.#pin(step, false);
       if (admission !== "run") return admission;
@@ -82,10 +82,12 @@ export class StepAdmission {
     this.#pin(step, value);
     if (value) return "run";
     if (errorId === undefined) return "skip";
-    if (step.conditionError === "skip") {
-      this.#hooks.tellLeftOut(step);
-      return "skip";
-    }
+    if (step.conditionError === "deny") return this.#deny(step, errorId);
+    this.#hooks.tellLeftOut(step);
+    return "skip";
+  }
+
+  #deny(step: Step, errorId: string): "stop" {
     const { style } = this.#host;
     this.#host.denial = engineDenial(500, "condition_failed", { errorId, decider: step, style });
     return "stop";
@@ -108,25 +110,37 @@ export class StepAdmission {
     try {
       return { value: step.condition?.evaluate(context) ?? true };
     } catch (cause) {
-      const errorId = newErrorId();
-      step.metrics.failure("condition").inc();
-      step.log.repeated("warn", "Condition failed", {
-        request_id: this.#host.requestId,
-        reason: "condition_failed",
-        error_id: errorId,
-        condition_error: step.conditionError,
-        error: cause,
-      });
-      return { errorId };
+      return { errorId: this.#noteFailure(step, cause) };
     }
   }
 
-  #awaitBody(step: Step, direction: Direction, need: BodyNeed): Admission {
+  #noteFailure(step: Step, cause: unknown): string {
+    const errorId = newErrorId();
+    step.metrics.failure("condition").inc();
+    step.log.repeated("warn", "Condition failed", {
+      request_id: this.#host.requestId,
+      reason: "condition_failed",
+      error_id: errorId,
+      condition_error: step.conditionError,
+      error: cause,
+    });
+    return errorId;
+  }
+
+  #awaitBody(
+    step: Step,
+    direction: Direction,
+    { need, by }: { need: BodyNeed; by: "condition" | "hook" },
+  ): Admission {
     const { request, response } = this.#host;
     const state = this.#bodies.prepare(direction, direction === "request" ? request : response!, need);
     if (state === "suspend") return "suspend";
     if (state === "ready") return "run";
     if (state === "body_unbufferable" && step.onUnbufferable === "skip") return "skip";
+    if (by === "condition" && step.conditionError === "deny" && typeof state !== "string") {
+      this.#pin(step, false);
+      return this.#deny(step, this.#noteFailure(step, state));
+    }
     if (typeof state === "string") this.#host.noteRefusal(direction, state);
     else this.#hooks.fail(step, direction, { cause: state });
     return this.#host.denial === undefined ? "skip" : "stop";
