@@ -7,7 +7,7 @@ const COUNTS = 2 ** 20;
 /** Counts in windows that follow each other and begin at the same time for every key. */
 export class FixedWindowLimit implements Limit {
   readonly quota: number;
-  readonly windowTicks: number;
+  readonly #windowTicks: number;
   readonly #table: KeyTable;
   #place = 0;
   #now = 0;
@@ -18,12 +18,12 @@ export class FixedWindowLimit implements Limit {
 
   constructor({ requests, perTicks }: LimitSettings, table: KeyTable) {
     this.quota = requests;
-    this.windowTicks = perTicks;
+    this.#windowTicks = perTicks;
     this.#table = table;
   }
 
   look(now: number, hash: number, cost: number): boolean {
-    this.#window = Math.floor(now / this.windowTicks) * COUNTS;
+    this.#window = Math.floor(now / this.#windowTicks) * COUNTS;
     this.#place = this.#table.find(hash, this.#window);
     this.#now = now;
     this.#count = Math.max(this.#table.get(this.#place) - this.#window, 0);
@@ -41,6 +41,6 @@ export class FixedWindowLimit implements Limit {
   }
 
   ticksUntil(): number {
-    return this.windowTicks - (this.#now % this.windowTicks);
+    return this.#windowTicks - (this.#now % this.#windowTicks);
   }
 }

@@ -7,9 +7,10 @@ import type { Limit, LimitSettings } from "./limit.ts";
  */
 export class GcraLimit implements Limit {
   readonly quota: number;
-  readonly windowTicks: number;
   /** A unit comes back every so many ticks; rounded up, so the limit is never exceeded. */
   readonly #interval: number;
+  /** The time in which all units come back. */
+  readonly #windowTicks: number;
   readonly #table: KeyTable;
   #place = 0;
   #now = 0;
@@ -20,7 +21,7 @@ export class GcraLimit implements Limit {
   constructor({ requests, perTicks, burst }: LimitSettings, table: KeyTable) {
     this.#interval = Math.ceil(perTicks / requests);
     this.quota = burst;
-    this.windowTicks = burst * this.#interval;
+    this.#windowTicks = burst * this.#interval;
     this.#table = table;
   }
 
@@ -28,13 +29,13 @@ export class GcraLimit implements Limit {
     this.#place = this.#table.find(hash, now);
     this.#now = now;
     this.#full = Math.max(this.#table.get(this.#place), now);
-    if (this.#full > now + this.windowTicks) {
+    if (this.#full > now + this.#windowTicks) {
       // A slower limit before a change of parameters left it. It is over when all of this one is back.
-      this.#full = now + this.windowTicks;
+      this.#full = now + this.#windowTicks;
       this.#table.set(this.#place, this.#full);
     }
     this.#fullAfter = this.#full + cost * this.#interval;
-    return this.#fullAfter - now <= this.windowTicks;
+    return this.#fullAfter - now <= this.#windowTicks;
   }
 
   take(): void {
@@ -43,10 +44,10 @@ export class GcraLimit implements Limit {
   }
 
   remaining(): number {
-    return Math.floor((this.#now + this.windowTicks - this.#full) / this.#interval);
+    return Math.floor((this.#now + this.#windowTicks - this.#full) / this.#interval);
   }
 
   ticksUntil(units: number): number {
-    return this.#full + units * this.#interval - this.windowTicks - this.#now;
+    return this.#full + units * this.#interval - this.#windowTicks - this.#now;
   }
 }

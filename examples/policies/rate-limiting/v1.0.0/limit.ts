@@ -8,7 +8,7 @@ export const TICKS_PER_MS = 32_000;
 export interface LimitSettings {
   readonly requests: number;
   readonly perTicks: number;
-  /** At least 1. Means nothing to a fixed window. */
+  /** At least 1; that of a fixed window is `requests`, and means nothing to it. */
   readonly burst: number;
 }
 
@@ -19,8 +19,6 @@ export interface LimitSettings {
 export interface Limit {
   /** The most units at once. */
   readonly quota: number;
-  /** The time in which as many units come back. */
-  readonly windowTicks: number;
   /** Whether there are `cost` units left for the key with this hash. */
   look(now: number, hash: number, cost: number): boolean;
   /** Takes the units that `look` asked for. */

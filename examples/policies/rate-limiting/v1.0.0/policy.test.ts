@@ -312,6 +312,19 @@ describe("what clients see", () => {
     ]);
   });
 
+  test.each([
+    [{ requests: 3, per: "1s" }, '"default";q=3;w=1'],
+    [{ requests: 7, per: "1m", burst: 14 }, '"default";q=14;w=120'],
+    [{ requests: 3, per: "1s", burst: 4 }, '"default";q=4'],
+    [{ requests: 999_999, per: "720h" }, '"default";q=999999;w=2592000'],
+    [{ requests: 5, per: "1500ms", algorithm: "fixed-window" }, '"default";q=5'],
+    [{ requests: 3, per: "1m", algorithm: "fixed-window" }, '"default";q=3;w=60'],
+  ])("draft: the time in which all of it comes back, if in whole seconds: %j", async (limit, item) => {
+    await using chain = await rateLimiting({ limits: [limit] });
+    const passed = await answered(await chain.request());
+    expect(passed.getAll("ratelimit-policy")).toEqual([item]);
+  });
+
   test("legacy: the limit that is nearest to its end, in place of the upstream's", async () => {
     await using chain = await rateLimiting({ limits: two, headers: "legacy" });
     const passed = await answered(await chain.request());

@@ -43,7 +43,7 @@ export const getPolicy: PolicyFactory<Params> = (metadata, params) => {
     return {
       name: limit.name,
       limit: atWork,
-      policyItem: policyItem(limit.name, atWork),
+      policyItem: policyItem(limit),
       table,
       reader,
       deniesMissingKey: limit.onMissingKey === "deny",

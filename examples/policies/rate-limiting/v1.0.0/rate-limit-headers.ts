@@ -1,4 +1,5 @@
 import { type Limit, TICKS_PER_MS } from "./limit.ts";
+import type { LimitParams } from "./limits-of.ts";
 import type { Params } from "./params.gen.ts";
 
 /** A limit with its name, as headers show it. */
@@ -26,10 +27,10 @@ export function seconds(ticks: number): number {
   return Math.max(Math.ceil(ticks / TICKS_PER_SECOND), 1);
 }
 
-/** What the draft says of a limit as such. It has whole seconds only. */
-export function policyItem(name: string, { quota, windowTicks }: Limit): string {
-  const whole = windowTicks % TICKS_PER_SECOND === 0;
-  return `"${name}";q=${quota}${whole ? `;w=${windowTicks / TICKS_PER_SECOND}` : ""}`;
+/** What the draft says of a limit as such: the most at once and the time in which as much comes back, in whole seconds. */
+export function policyItem({ name, requests, perTicks, burst }: LimitParams): string {
+  const window = ((perTicks / TICKS_PER_SECOND) * burst) / requests;
+  return `"${name}";q=${burst}${Number.isInteger(window) ? `;w=${window}` : ""}`;
 }
 
 /** draft-ietf-httpapi-ratelimit-headers-11: lists of items, the name of a limit with its parameters. */
