@@ -185,12 +185,10 @@ export class GrpcStream implements OutgoingStream {
     this.#host.sender.drop(this);
   }
 
-  /** Tells the receiver that it is over, once. */
+  /** Tells the receiver that it is over; called once. */
   cancel(): void {
-    const receiver = this.#receiver;
-    this.#receiver = undefined;
     try {
-      receiver?.cancel();
+      this.#receiver?.cancel();
     } catch (error) {
       this.#host.report(error);
     }
