@@ -26,7 +26,7 @@ let broken: string;
 let folder: string;
 
 beforeAll(async () => {
-  engine = await startEngine({ routes });
+  engine = await startEngine({ link: "tcp", routes });
   config = join(engine.folder, "policy-engine.yaml");
   folder = await mkdtemp(join(tmpdir(), "policy-engine-cli-"));
   broken = join(folder, "policy-engine.yaml");
