@@ -122,7 +122,7 @@ export interface Expression {
    * | bool, string, null       | `boolean`, `string`, `null`                                                       |
    * | int, uint                | `number` where that is exact (`Number.isSafeInteger`), else `bigint`              |
    * | double                   | `number`                                                                          |
-   * | bytes, timestamp         | `Uint8Array`, `Date`                                                              |
+   * | bytes, timestamp         | `Uint8Array`, `Date`, copies                                                      |
    * | duration                 | `number` of milliseconds                                                          |
    * | list                     | `Array`, a copy                                                                   |
    * | map                      | object without prototype, a copy; keys that are not strings are written as such   |

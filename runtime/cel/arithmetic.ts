@@ -1,6 +1,6 @@
 // `+ - * / %` and the unary minus. What leaves the range of its type is an error.
 import { Fault } from "./fault.ts";
-import { MAX_ITEMS, MAX_MADE_TEXT } from "./limits.ts";
+import { MAX_ITEMS } from "./limits.ts";
 import type { Meter } from "./meter.ts";
 import { Duration, isList, lengthOf, nanosecondsOf, UnsignedInt } from "./values.ts";
 
@@ -79,12 +79,12 @@ function onDoubles(operator: Operator, left: number, right: number): number {
 
 function add(left: unknown, right: unknown, meter: Meter): unknown {
   if (typeof left === "string" && typeof right === "string") {
-    checkLength(left.length + right.length);
+    meter.make(left.length + right.length);
     meter.read(left);
     return left + right;
   }
   if (left instanceof Uint8Array && right instanceof Uint8Array) {
-    checkLength(left.length + right.length);
+    meter.make(left.length + right.length);
     return Buffer.concat([left, right]);
   }
   if (isList(left) && isList(right)) {
@@ -114,10 +114,6 @@ function subtract(left: unknown, right: unknown): unknown {
 
 function later(time: Date, nanoseconds: bigint): Date {
   return toTimestamp(time.getTime() + Math.floor(Number(nanoseconds) / 1_000_000));
-}
-
-function checkLength(length: number): void {
-  if (length > MAX_MADE_TEXT) throw new Fault("too_large");
 }
 
 function notZero(divisor: bigint, code: string): bigint {

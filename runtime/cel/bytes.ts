@@ -30,12 +30,12 @@ export function json(value: unknown, meter: Meter): unknown {
   }
 }
 
-export function hex(value: unknown): string {
-  return Buffer.from(asBytes(value)).toString("hex");
+export function hex(value: unknown, meter: Meter): string {
+  return encoded(value, "hex", meter);
 }
 
-export function base64Encode(value: unknown): string {
-  return Buffer.from(asBytes(value)).toString("base64");
+export function base64Encode(value: unknown, meter: Meter): string {
+  return encoded(value, "base64", meter);
 }
 
 /** With or without padding. */
@@ -54,6 +54,12 @@ export function bytesAt(value: unknown, index: unknown): bigint {
   if (typeof index !== "bigint") throw new Fault("no_such_overload");
   if (index < 0n || index >= bytes.length) throw new Fault("index_out_of_bounds");
   return BigInt(bytes[Number(index)]!);
+}
+
+function encoded(value: unknown, coding: "hex" | "base64", meter: Meter): string {
+  const bytes = asBytes(value);
+  meter.make(coding === "hex" ? bytes.length * 2 : Math.ceil(bytes.length / 3) * 4);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString(coding);
 }
 
 function asBytes(value: unknown): Uint8Array {

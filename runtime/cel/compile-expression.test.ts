@@ -33,6 +33,16 @@ function nested(depth: number): unknown {
   return value;
 }
 
+test("what one exchange does to a value, another does not see", () => {
+  const literal = compiled("[b'ab']");
+  const [bytes] = literal.evaluate(exchange() as never) as [Uint8Array];
+  bytes[0] = 0;
+  expect(literal.evaluate(exchange() as never)).toEqual([new Uint8Array([97, 98])]);
+  const at = new Date(0);
+  (resultOf("metadata.at", { metadata: { at } }) as Date).setTime(1);
+  expect(at.getTime()).toBe(0);
+});
+
 describe("an expression gives", () => {
   const metadata = { auth: { claims: { roles: ["a"], n: 7 } }, seen: new Set(["x"]), none: null };
   test.each<[string, unknown, string]>([

@@ -122,11 +122,19 @@ describe("functions are bounded", () => {
   test.each([
     ["text to replace in", "metadata.long.replace('x', 'y')"],
     ["a text that grows", "metadata.text.replace('x', metadata.text)"],
+    ["a text of bytes that grows", "bytes(metadata.half).hex().size()"],
+    ["another text of bytes that grows", "base64.encode(bytes(metadata.most)).size()"],
     ["text of code points beyond the basic plane", "metadata.pairs.charAt(1)"],
     ["a list in a list", "[metadata.text].map(a, metadata.text.split('')).map(b, b.join(metadata.text))"],
   ])("%s", (_name, source) => {
     const text = "x".repeat(MAX_MADE_TEXT / 1_024);
-    const metadata = { text, long: "x".repeat(MAX_SPLIT_TEXT + 1), pairs: "🂡".repeat(MAX_SPLIT_TEXT) };
+    const bytes = { half: "x".repeat(MAX_MADE_TEXT / 2 + 1), most: "x".repeat(MAX_MADE_TEXT - 100) };
+    const metadata = {
+      ...bytes,
+      text,
+      long: "x".repeat(MAX_SPLIT_TEXT + 1),
+      pairs: "🂡".repeat(MAX_SPLIT_TEXT),
+    };
     expect(resultOf(source, { metadata: { ...metadata, text: `${text}${text}` } })).toBe("too_large");
   });
 

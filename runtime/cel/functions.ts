@@ -50,8 +50,8 @@ const METHODS: Readonly<Record<string, Implementation>> = {
   split: ({ meter }, value, separator, limit) => texts.split(meter, value, separator, limit),
   join: ({ meter }, list, separator) => texts.join(meter, list, separator),
   json: ({ meter }, value) => json(value, meter),
-  hex: (_, value) => hex(value),
-  base64: (_, value) => base64Encode(value),
+  hex: ({ meter }, value) => hex(value, meter),
+  base64: ({ meter }, value) => base64Encode(value, meter),
   string: (_, value) => toUtf8(value),
   at: (_, value, index) => bytesAt(value, index),
   ...Object.fromEntries(
@@ -67,7 +67,7 @@ const NAMESPACED: Readonly<Record<string, Implementation>> = {
   "sets.equivalent": ({ meter }, left, right) => hasEvery(left, right, meter) && hasEvery(right, left, meter),
   "sets.intersects": ({ meter }, left, right) =>
     items(left, meter).some((item) => contains(right, item, meter)),
-  "base64.encode": (_, value) => base64Encode(value),
+  "base64.encode": ({ meter }, value) => base64Encode(value, meter),
   "base64.decode": (_, value) => base64Decode(value),
 };
 

@@ -4,6 +4,7 @@ import {
   CHARACTERS_PER_WORK,
   KEYS_PER_WORK,
   MAX_ITEMS,
+  MAX_MADE_TEXT,
   MAX_WORK,
 } from "./limits.ts";
 
@@ -35,6 +36,11 @@ export class Meter {
   /** Pays for taking so many characters one by one. */
   step(characters: number): void {
     this.spend(characters / CHARACTERS_PER_STEP_WORK);
+  }
+
+  /** Lets a text, or bytes, of this length be made where they are longer than what they are made of. */
+  make(length: number): void {
+    if (length > MAX_MADE_TEXT) throw new Fault("too_large");
   }
 
   /** Pays for having counted so many keys. */

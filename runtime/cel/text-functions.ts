@@ -1,6 +1,6 @@
 // Methods of strings. Positions count code points, as CEL has it.
 import { Fault } from "./fault.ts";
-import { MAX_MADE_TEXT, MAX_SPLIT_TEXT } from "./limits.ts";
+import { MAX_SPLIT_TEXT } from "./limits.ts";
 import type { Meter } from "./meter.ts";
 import { isList, lengthOf } from "./values.ts";
 
@@ -122,7 +122,7 @@ export function replace(
   const most = count(limit);
   const parts = old === "" ? ["", ...Array.from(whole), ""] : whole.split(old);
   const times = most < 0 ? parts.length - 1 : Math.min(most, parts.length - 1);
-  if (whole.length + times * fresh.length > MAX_MADE_TEXT) throw new Fault("too_large");
+  meter.make(whole.length + times * fresh.length);
   const [first = "", ...rest] = parts;
   return rest.reduce((made, part, index) => `${made}${index < times ? fresh : old}${part}`, first);
 }
@@ -134,7 +134,7 @@ export function join(meter: Meter, list: unknown, separator: unknown): string {
   meter.spend(size);
   let length = by.length * size;
   for (const item of list) length += text(item).length;
-  if (length > MAX_MADE_TEXT) throw new Fault("too_large");
+  meter.make(length);
   return [...list].join(by);
 }
 

@@ -14,7 +14,7 @@ import {
 /** Lists and maps inside each other in a value that an expression gives to a policy: they are copied recursively. */
 export const MAX_VALUE_DEPTH = 32;
 
-/** A value of CEL in what the language has for it; see `Expression.evaluate` of the SDK. Lists and maps are copied. */
+/** A value of CEL in what the language has for it; see `Expression.evaluate` of the SDK. Nothing in it is shared. */
 export function toPlain(value: unknown, meter: Meter, depth = 0): unknown {
   meter.spend(1);
   switch (typeof value) {
@@ -32,7 +32,9 @@ export function toPlain(value: unknown, meter: Meter, depth = 0): unknown {
 }
 
 function fromObject(value: object, meter: Meter, depth: number): unknown {
-  if (value instanceof Uint8Array || value instanceof Date) return value;
+  // Bytes may be those of a literal, which is the same for every exchange.
+  if (value instanceof Uint8Array) return new Uint8Array(value);
+  if (value instanceof Date) return new Date(value);
   if (value instanceof UnsignedInt) return toNumber(value.value);
   if (value instanceof Duration) return value.valueOf();
   if (!isList(value) && !isDictionary(value)) throw new Fault("unsupported_type");
