@@ -85,6 +85,21 @@ describe("Watch", () => {
     expect(watch.said).toEqual([3]);
   });
 
+  test("limit: one more than 1,000 is refused, until another ends", () => {
+    const service = health();
+    const watches = Array.from({ length: 1_000 }, () => call("Watch", service));
+    for (const { incoming } of watches) incoming.message(request(""));
+    const more = () => {
+      const watch = call("Watch", service);
+      watch.incoming.message(request(""));
+      return watch.said;
+    };
+    expect(more()).toEqual(["failed 8"]);
+    watches[0]?.incoming.cancel();
+    expect(more()).toEqual([1]);
+    expect(more()).toEqual(["failed 8"]);
+  });
+
   test("the stop tells those who watch, and ends", () => {
     const service = health();
     const watches = [call("Watch", service), call("Watch", service), call("Watch", service)];

@@ -6,8 +6,12 @@ const NOT_SERVING = 2;
 const SERVICE_UNKNOWN = 3;
 /** The gRPC status for a service that is not known. */
 const NOT_FOUND = 5;
+/** The gRPC status for one watch too many. */
+const RESOURCE_EXHAUSTED = 8;
 /** The gRPC status for a request that is no HealthCheckRequest. */
 const INVALID_ARGUMENT = 3;
+/** Far above the Envoys and orchestrators that one engine has; each costs a little, as long as it lasts. */
+const MAX_WATCHES = 1_000;
 /** How often it is looked whether those who watch are to be told something new. */
 const WATCH_INTERVAL_MS = 500;
 /** A request has a name in it; this is longer than any that is known. */
@@ -66,6 +70,10 @@ export function createGrpcHealth({ services, isServing }: GrpcHealthSettings): G
     return undefined;
   });
   const watch: StreamAcceptor = onRequest((service, out) => {
+    if (watchers.size >= MAX_WATCHES) {
+      out.fail("There are too many watches", RESOURCE_EXHAUSTED);
+      return undefined;
+    }
     const watcher: Watcher = { service, out, told: -1 };
     tell(watcher);
     watchers.add(watcher);

@@ -49,6 +49,7 @@ const FIXED: Readonly<Record<string, readonly string[]>> = {
   "Lists and maps inside each other in a value": ["cel/MAX_VALUE_DEPTH"],
   "Headers of one message": ["kernel/wire/MAX_HEADERS"],
   "Messages of one exchange that wait for an answer": ["kernel/MAX_WAITING"],
+  "Watches of health over gRPC": ["admin/MAX_WATCHES"],
   "Depth of dynamic metadata that a policy returns": ["chain/METADATA_DEPTH"],
   "A message in the log": ["observability/MAX_MESSAGE"],
   "A text in a log line": ["observability/MAX_TEXT"],
