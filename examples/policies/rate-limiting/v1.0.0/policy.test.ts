@@ -466,6 +466,14 @@ describe("a change of parameters", () => {
     const second = make({ limits: [limit], key: header, maxKeys: 100_000 }, first);
     expect(passing(second, 20_000, (index) => `more-${index}`)).toBeGreaterThan(10_000);
   });
+
+  test("leaves everything as it is where it fails", () => {
+    const first = make({ limits: [limit], key: header });
+    expect(passing(first, 5000, String)).toBeLessThan(5000);
+    const wrong = { ...limit, name: "wrong", cost: "nonsense(" };
+    expect(() => make({ limits: [limit, wrong], key: header, maxKeys: 100_000 }, first)).toThrow();
+    expect(passing(first, 20_000, (index) => `more-${index}`)).toBeLessThan(1000);
+  });
 });
 
 describe("US8: refuses parameters", () => {

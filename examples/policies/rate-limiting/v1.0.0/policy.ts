@@ -33,7 +33,6 @@ export const getPolicy: PolicyFactory<Params> = (metadata, params) => {
     const identity = identityOf(limit);
     const table = before?.tables.get(identity) ?? new KeyTable(params.maxKeys);
     tables.set(identity, table);
-    table.maxKeys = params.maxKeys;
     const insists = limit.onMissingKey !== "shared";
     const reading = JSON.stringify([limit.key, insists]);
     const reader = readers.get(reading) ?? keyReader(limit.key, { metadata, insists });
@@ -53,6 +52,8 @@ export const getPolicy: PolicyFactory<Params> = (metadata, params) => {
   });
   const policy = rateLimiter(limits, { hash, metadata, params });
   countersOf.set(policy, { hash, tables });
+  // Last: an instance that cannot be made must not change the tables of the one before.
+  for (const table of tables.values()) table.maxKeys = params.maxKeys;
   return policy;
 };
 
