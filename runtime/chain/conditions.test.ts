@@ -179,7 +179,7 @@ describe("conditionError", () => {
       stream.send("request_body", { body: "not gzip", endOfStream: true });
       const details = reason && `policy_engine:${reason}:step-0:v1.0.0`;
       expect([ran, stream.denial?.status, stream.denial?.details]).toEqual([
-        expected,
+        [...expected],
         reason && 500,
         details,
       ]);
