@@ -1,12 +1,9 @@
 // What Envoy reaches the engine over: the executable, its own `envoy-config`, and the real Envoy between.
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFile, rename, stat } from "node:fs/promises";
-import { connect as connectHttp2 } from "node:http2";
-import { connect as connectTcp } from "node:net";
 import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { parse } from "yaml";
-import { PROCESS_METHOD } from "../../runtime/kernel/processor.ts";
 import { BUILD_TIMEOUT_MS, testEngine } from "../helpers/build.ts";
 import { Child } from "../helpers/child.ts";
 import { type EngineOptions, type RunningEngine, startEngine } from "../helpers/engine.ts";
@@ -16,7 +13,6 @@ import { request } from "../helpers/http.ts";
 import { startUpstream, type Upstream } from "../helpers/upstream.ts";
 import { waitFor } from "../helpers/wait.ts";
 import { makeAuthority, makeCertificate } from "../transport/certificates.ts";
-import { CALL, frame, headers, PREFACE, parseFrames, reset, settings } from "../transport/frames.ts";
 
 setDefaultTimeout(BUILD_TIMEOUT_MS);
 
@@ -278,54 +274,6 @@ describe("Unix sockets", () => {
     expect(await second.exited).toBe(3);
     expect(second.output()).toContain("another process listens there");
     const envoy = await envoyOf(await generated(first, await upstream()));
-    expect(await outcome(envoy)).toBe("1a");
-  });
-});
-
-describe("limits", () => {
-  const call = CALL.map(([name, value]): [string, string] => [
-    name,
-    name === ":path" ? PROCESS_METHOD : value,
-  ]);
-
-  /** What comes first behind the greeting: the end of the connection, or the answer to a PING. */
-  async function said(engine: RunningEngine, frames: readonly Buffer[]): Promise<string> {
-    const [host, port] = engine.extProc.split(":");
-    const socket = connectTcp(Number(port), host);
-    toStop.push(async () => socket.destroy());
-    socket.write(Buffer.concat([PREFACE, settings(), ...frames]));
-    let bytes = Buffer.alloc(0);
-    return await new Promise((resolve) => {
-      socket.on("error", () => {});
-      socket.on("data", (chunk: Buffer) => {
-        bytes = Buffer.concat([bytes, chunk]);
-        const found = parseFrames(bytes).frames.find(({ type }) => type === "GOAWAY" || type === "PING");
-        if (found !== undefined) resolve(String(found.type));
-      });
-    });
-  }
-
-  test("limits.resetsPerSecond: a client that resets more loses its connection; Envoy is not held to it by default", async () => {
-    for (const [resetsPerSecond, ends] of [
-      [100, true],
-      [0, false],
-    ] as const) {
-      const engine = await engineOver("tcp", { config: { limits: { resetsPerSecond } } });
-      const seen = await said(engine, [
-        ...Array.from({ length: 1_000 }, (_, at) => [headers(2 * at + 1, call), reset(2 * at + 1)]).flat(),
-        frame("PING", {}, Buffer.alloc(8)),
-      ]);
-      expect(seen).toBe(ends ? "GOAWAY" : "PING");
-    }
-  });
-
-  test("limits.connections: one more is closed", async () => {
-    const engine = await engineOver("tcp", { config: { limits: { connections: 1 } } });
-    const envoy = await envoyOf(await generated(engine, await upstream()));
-    expect(await outcome(envoy)).toBe("1a");
-    const session = connectHttp2(`http://${engine.extProc}`);
-    session.on("error", () => {});
-    await new Promise<void>((resolve) => session.once("close", () => resolve()));
     expect(await outcome(envoy)).toBe("1a");
   });
 });
