@@ -6,7 +6,7 @@ export type LogFields = Readonly<Record<string, unknown>>;
 
 /**
  * Writes lines to the engine's log. The engine adds the time, the policy, its version, the route and, within
- * an exchange, the request id.
+ * an exchange, the request id; fields named `component`, `policy`, `route` or `request_id` cannot change them.
  */
 export interface Logger {
   /** Whether a line of this level would be written. Ask before a message or its fields are costly to make. */

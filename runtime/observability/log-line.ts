@@ -67,12 +67,16 @@ function merge({ facts, message, scrub }: LogRecord): Merged {
 }
 
 function mergeFacts(facts: readonly LogFields[]): LogFields {
-  try {
-    return Object.assign({}, ...facts);
-  } catch {
-    // A getter of the caller's threw: the message is still worth a line.
-    return { fields: "[unreadable]" };
+  const merged: Record<string, unknown> = {};
+  for (const each of facts) {
+    try {
+      Object.assign(merged, each);
+    } catch {
+      // A getter of the caller's threw: the message is still worth a line.
+      merged.fields = "[unreadable]";
+    }
   }
+  return merged;
 }
 
 function textValue(value: unknown): string {

@@ -48,10 +48,31 @@ describe("createLogger() as JSON", () => {
     });
   });
 
-  test("the fact nearest to the line wins", () => {
+  test("the fact of the nearest logger wins", () => {
     const { log, lines } = recorder();
-    log.child({ a: 1, b: 1, c: 1 }).child({ b: 2, c: 2 }).info("m", { c: 3 });
+    log.child({ a: 1, b: 1 }).child({ b: 2 }).info("m", { c: 3 });
     expect(JSON.parse(lines[0]!).metadata).toEqual({ a: 1, b: 2, c: 3 });
+  });
+
+  test("edge: whose line it is cannot be changed by what is logged, which may be a client's", () => {
+    const { log, lines } = recorder();
+    const policy = log
+      .child({ component: "policy", policy: "a:v1.0.0", route: "r" })
+      .child({ request_id: "id" });
+    const claims = { component: "admin", policy: "b:v1.0.0", route: "s", request_id: "forged", sub: "ann" };
+    policy.info("claims", claims);
+    const broken = {
+      get policy(): never {
+        throw new Error("no");
+      },
+    };
+    policy.info("broken", broken);
+    for (const line of lines)
+      expect(JSON.parse(line)).toMatchObject({
+        ...{ component: "policy", request_id: "id" },
+        metadata: { policy: "a:v1.0.0", route: "r" },
+      });
+    expect(JSON.parse(lines[0]!).metadata.sub).toBe("ann");
   });
 
   test("one line stays one line whatever the message", () => {

@@ -145,12 +145,14 @@ class LineLogger implements EngineLogger {
     write(settings, level, { message, facts: this.#facts(fields), scrub: secrets.scrub });
   }
 
-  /** The facts of the line, the outermost logger's first. */
+  /** The facts of the line, the outermost logger's first; later ones win. */
   #facts(fields: LogFields | undefined): readonly LogFields[] {
-    const facts: LogFields[] = fields === undefined ? [] : [fields];
+    const bound: LogFields[] = [];
     for (let logger: LineLogger | undefined = this; logger !== undefined; logger = logger.#parent) {
-      if (logger.#bound !== undefined) facts.push(logger.#bound);
+      if (logger.#bound !== undefined) bound.push(logger.#bound);
     }
-    return facts.reverse();
+    bound.reverse();
+    // A policy may log what a client sent: whose line it is stands in front, and holds.
+    return fields === undefined ? bound : [...bound, fields, ...bound];
   }
 }
