@@ -12,6 +12,7 @@ const SHARED = [
   "key-set.ts",
   "key-source.ts",
   "open-issuers.ts",
+  "problems-of.ts",
   "shared-poller.ts",
   "token-cache.ts",
   "token-verifier.ts",
