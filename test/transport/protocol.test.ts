@@ -238,6 +238,7 @@ describe("errors of the connection", () => {
     ["a stream with an even number", PROTOCOL, [headers(2)]],
     ["a stream behind later ones", PROTOCOL, [headers(5), headers(3)]],
     ["DATA for no stream", PROTOCOL, [frame("DATA", { id: 0 })]],
+    ["DATA for a stream of the server", PROTOCOL, [headers(3), message(2, "a")]],
     ["DATA for a stream that was never opened", PROTOCOL, [frame("DATA", { id: 99 })]],
     ["DATA for a stream that is over", CLOSED, [headers(1, CALL, END_HEADERS | END_STREAM), message(1, "a")]],
     ["RST_STREAM for a stream that was never opened", PROTOCOL, [reset(99)]],
