@@ -67,9 +67,10 @@ function conditionWarnings(
 ): Problem[] {
   if (facts === undefined) return [];
   const found: Problem[] = [];
+  const whole = readsOriginalAsWhole(facts);
   for (const { code, names, hint } of CLIENT_CHOICES) {
     const read = Object.entries(names).flatMap(([internal, shown]) =>
-      facts.names.has(internal) ? shown : [],
+      facts.names.has(internal) || (whole && internal.startsWith("Original.")) ? shown : [],
     );
     if (read.length === 0) continue;
     const message = `Clients can choose whether authentication policy ${name} runs: its condition reads ${read.join(", ")}`;
@@ -81,6 +82,11 @@ function conditionWarnings(
     found.push(warn("auth-behind-response", { pointer, message, hint }));
   }
   return found;
+}
+
+/** Under another name (`cel.bind`, a list) any of its fields can be read. */
+function readsOriginalAsWhole({ names }: ConditionFacts): boolean {
+  return names.has("Request.original") && ![...names].some((name) => name.startsWith("Original."));
 }
 
 function openWarnings(
