@@ -200,6 +200,7 @@ describe("work is bounded when they run", () => {
     ["counts code points", "request.body.charAt(1) == ''", "🂡".repeat(8_000)],
     ["finds code points", "request.body.indexOf('x') == 7", "🂡".repeat(8_000)],
     ["changes the case of letters beyond ASCII", "request.body.lowerAscii() == ''", "Aé".repeat(32_768)],
+    ["converts to a number", "double(request.body) == 1.0", "1".repeat(16_384)],
     ["trims", "request.body.trim() == 'x'", " ".repeat(65_536)],
   ])("what %s is paid for by the character", (_name, call, body) => {
     expect(decide(`!(${call})`, { body })).toBe(true);

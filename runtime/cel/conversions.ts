@@ -1,6 +1,7 @@
 // Functions that make a value of another type. What cannot be converted without a doubt is an error.
 import { toInt, toTimestamp, toUint } from "./arithmetic.ts";
 import { Fault } from "./fault.ts";
+import type { Meter } from "./meter.ts";
 import { type Duration, kindOf, nanosecondsOf, UnsignedInt } from "./values.ts";
 
 /** The doubles that are no ints any more, below and above. */
@@ -43,12 +44,15 @@ export function convertToUint(value: unknown): UnsignedInt {
   return toUint(BigInt(value.replace("+", "")));
 }
 
-export function toDouble(value: unknown): number {
+export function toDouble(value: unknown, meter: Meter): number {
   if (typeof value === "number") return value;
   if (typeof value === "bigint") return Number(value);
   if (value instanceof UnsignedInt) return Number(value.value);
   if (typeof value !== "string") throw new Fault("no_such_overload");
-  if (DOUBLE.test(value)) return Number(value);
+  if (DOUBLE.test(value)) {
+    meter.step(value.length);
+    return Number(value);
+  }
   const [, sign, name] = /^([+-]?)(inf|infinity|nan)$/i.exec(value) ?? [];
   if (name === undefined) throw new Fault("double_conversion_error");
   if (name.toLowerCase() === "nan") return Number.NaN;

@@ -123,8 +123,7 @@ export function replace(
   const parts = old === "" ? ["", ...Array.from(whole), ""] : whole.split(old);
   const times = most < 0 ? parts.length - 1 : Math.min(most, parts.length - 1);
   meter.make(whole.length + times * fresh.length);
-  const [first = "", ...rest] = parts;
-  return rest.reduce((made, part, index) => `${made}${index < times ? fresh : old}${part}`, first);
+  return [parts.slice(0, times + 1).join(fresh), ...parts.slice(times + 1)].join(old);
 }
 
 export function join(meter: Meter, list: unknown, separator: unknown): string {
