@@ -1,7 +1,8 @@
 // What the header block of a request says, checked (RFC 9113 sections 8.2 and 8.3, gRPC over HTTP/2).
 import type { StreamAcceptor, StreamMetadata } from "../transport.ts";
+import { isPseudo } from "./header-field.ts";
 import type { HeaderList } from "./hpack/decoder.ts";
-import type { TableEntry } from "./hpack/table.ts";
+import type { HeaderEntry } from "./hpack/table.ts";
 
 /** The acceptor of each method, by its gRPC path. */
 export type Services = ReadonlyMap<string, StreamAcceptor>;
@@ -9,20 +10,9 @@ export type Services = ReadonlyMap<string, StreamAcceptor>;
 /** What becomes of a request. `unknown` is gRPC for a method that nobody serves. */
 type Verdict = "accept" | "malformed" | "too_large" | "not_grpc" | "unknown";
 
-/** Headers that speak of one HTTP/1 connection (RFC 9113 section 8.2.2). */
-const CONNECTION_HEADERS = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "transfer-encoding",
-  "upgrade",
-]);
-const REQUEST_PSEUDO_HEADERS = new Set([":method", ":scheme", ":authority", ":path"]);
-const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-/** NUL, CR, LF, and blanks at the ends. */
-const BAD_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/;
 const NOT_ASCII = /[\x80-\xff]/;
 const GRPC_TYPE = /^application\/grpc(?:\+proto)?(?:;|$)/i;
+const LENGTH = /^\d{1,15}$/;
 const TIMEOUT = /^(\d{1,8})([HMSmun])$/;
 const UNIT_MS: Readonly<Record<string, number>> = {
   H: 3_600_000,
@@ -33,6 +23,28 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   n: 0.000001,
 };
 
+/** What a request says of itself. */
+interface Facts {
+  method?: string;
+  scheme?: string;
+  path?: string;
+  authority?: string;
+  contentType?: string;
+  contentLength?: string;
+  timeout?: string;
+}
+
+/** Where the facts stand. */
+const FACTS: ReadonlyMap<string, keyof Facts> = new Map<string, keyof Facts>([
+  [":method", "method"],
+  [":scheme", "scheme"],
+  [":path", "path"],
+  [":authority", "authority"],
+  ["content-type", "contentType"],
+  ["content-length", "contentLength"],
+  ["grpc-timeout", "timeout"],
+]);
+
 /** Never changes, so that streams that began with the same bytes share one. */
 export class RequestHead implements StreamMetadata {
   readonly verdict: Verdict;
@@ -41,68 +53,69 @@ export class RequestHead implements StreamMetadata {
   readonly timeoutMs: number | undefined;
   /** How many bytes are to come. */
   readonly contentLength: number | undefined;
-  readonly #entries: readonly TableEntry[];
+  readonly #entries: readonly HeaderEntry[];
 
   constructor({ entries, isTooLarge }: HeaderList, services: Services) {
     this.#entries = entries;
-    const path = this.#first(":path");
-    const length = this.#first("content-length");
-    this.contentLength = length === undefined ? undefined : Number(length);
+    const facts: Facts = {};
+    const isWellFormed = readFacts(entries, facts);
+    const { path, contentLength, timeout } = facts;
+    this.contentLength = contentLength === undefined ? undefined : Number(contentLength);
     this.accept = path === undefined ? undefined : services.get(path);
-    const isGrpc = this.#first(":method") === "POST" && GRPC_TYPE.test(this.#first("content-type") ?? "");
+    this.timeoutMs = timeout === undefined ? undefined : readTimeout(timeout);
     if (isTooLarge) this.verdict = "too_large";
-    else if (!isWellFormed(entries)) this.verdict = "malformed";
-    else if (!isGrpc) this.verdict = "not_grpc";
+    else if (!isWellFormed) this.verdict = "malformed";
+    else if (!isGrpc(facts)) this.verdict = "not_grpc";
     else this.verdict = this.accept === undefined ? "unknown" : "accept";
-    const [, count, unit = ""] = TIMEOUT.exec(this.#first("grpc-timeout") ?? "") ?? [];
-    this.timeoutMs = count === undefined ? undefined : Number(count) * UNIT_MS[unit]!;
   }
 
   /** As UTF-8; of a name that ends in `-bin`, the text behind the base64. */
   get(name: string): string | undefined {
     const key = name.toLowerCase();
-    const value = this.#first(key);
+    const value = this.#entries.find((entry) => entry.name === key)?.value;
     if (value === undefined) return undefined;
     // Route names may have any characters.
     if (!key.endsWith("-bin")) return NOT_ASCII.test(value) ? Buffer.from(value, "latin1").toString() : value;
     const [first = ""] = value.split(",", 1);
     return Buffer.from(first, "base64").toString();
   }
-
-  #first(name: string): string | undefined {
-    for (const entry of this.#entries) if (entry.name === name) return entry.value;
-    return undefined;
-  }
 }
 
 /** Whether headers may stand behind a body. */
 export function areTrailers({ entries, isTooLarge }: HeaderList): boolean {
-  return !isTooLarge && entries.every(({ name, value }) => isField(name, value));
+  return !isTooLarge && entries.every((entry) => entry.isWellFormed && !isPseudo(entry.name));
 }
 
-function isWellFormed(entries: readonly TableEntry[]): boolean {
-  const pseudo = new Map<string, string>();
-  let length: string | undefined;
+/** Whether the headers are those of a request (section 8.3.1). */
+function readFacts(entries: readonly HeaderEntry[], facts: Facts): boolean {
   let isBehindFields = false;
-  for (const { name, value } of entries) {
-    if (name.startsWith(":")) {
-      if (isBehindFields || pseudo.has(name) || !REQUEST_PSEUDO_HEADERS.has(name)) return false;
-      if (BAD_VALUE.test(value)) return false;
-      pseudo.set(name, value);
-      continue;
-    }
-    isBehindFields = true;
-    if (!isField(name, value)) return false;
-    if (name === "content-length") {
-      if (!/^\d{1,15}$/.test(value) || (length !== undefined && length !== value)) return false;
-      length = value;
-    }
+  for (const entry of entries) {
+    const { name, value } = entry;
+    if (!entry.isWellFormed) return false;
+    const fact = FACTS.get(name);
+    const pseudo = isPseudo(name);
+    if (pseudo && (isBehindFields || fact === undefined || facts[fact] !== undefined)) return false;
+    isBehindFields = !pseudo;
+    if (fact === undefined) continue;
+    if (fact === "contentLength" && !isLength(value, facts)) return false;
+    // The first line of a name counts.
+    facts[fact] ??= value;
   }
-  if (pseudo.get(":method") === "CONNECT") return true;
-  return pseudo.has(":method") && pseudo.has(":scheme") && (pseudo.get(":path") ?? "") !== "";
+  if (facts.method === "CONNECT") return true;
+  return facts.method !== undefined && facts.scheme !== undefined && (facts.path ?? "") !== "";
 }
 
-function isField(name: string, value: string): boolean {
-  if (!NAME.test(name) || BAD_VALUE.test(value) || CONNECTION_HEADERS.has(name)) return false;
-  return name !== "te" || value === "trailers";
+/** Whether a length is one, and the same as one before. */
+function isLength(value: string, { contentLength }: Facts): boolean {
+  return LENGTH.test(value) && (contentLength === undefined || contentLength === value);
+}
+
+function isGrpc({ method, contentType = "" }: Facts): boolean {
+  return method === "POST" && (contentType === "application/grpc" || GRPC_TYPE.test(contentType));
+}
+
+/** In milliseconds; undefined for what is no timeout. */
+function readTimeout(timeout: string): number | undefined {
+  const [, count, unit = ""] = TIMEOUT.exec(timeout) ?? [];
+  return count === undefined ? undefined : Number(count) * UNIT_MS[unit]!;
 }

@@ -2,11 +2,11 @@
 import { CODE, ConnectionError } from "../frames.ts";
 import { HEADER_TABLE_BYTES, MAX_HEADER_LIST_BYTES, MAX_HEADERS } from "../limits.ts";
 import { decodeHuffman } from "./huffman.ts";
-import { DynamicTable, ENTRY_OVERHEAD, STATIC_TABLE, type TableEntry } from "./table.ts";
+import { DynamicTable, HeaderEntry, STATIC_TABLE } from "./table.ts";
 
 /** The headers of a block, in order. */
 export interface HeaderList {
-  readonly entries: readonly TableEntry[];
+  readonly entries: readonly HeaderEntry[];
   /** There were more, or longer ones, than may be: the entries are not all. */
   readonly isTooLarge: boolean;
 }
@@ -28,13 +28,13 @@ export class HpackDecoder {
     this.#bytes = bytes;
     this.#at = start;
     this.#end = end;
-    const entries: TableEntry[] = [];
+    const entries: HeaderEntry[] = [];
     let size = 0;
     let isTooLarge = false;
     while (this.#at < end) {
       const entry = this.#field(entries.length === 0 && size === 0);
       if (entry === undefined) continue;
-      size += entry.name.length + entry.value.length + ENTRY_OVERHEAD;
+      size += entry.size;
       if (size > MAX_HEADER_LIST_BYTES || entries.length === MAX_HEADERS) isTooLarge = true;
       else entries.push(entry);
     }
@@ -43,7 +43,7 @@ export class HpackDecoder {
   }
 
   /** One representation (section 6); undefined for a change of the table's size, which only comes first. */
-  #field(isFirst: boolean): TableEntry | undefined {
+  #field(isFirst: boolean): HeaderEntry | undefined {
     const byte = this.#bytes[this.#at]!;
     if (byte >= 0x80) return this.#entry(this.#integer(7));
     if (byte >= 0x40) {
@@ -59,13 +59,13 @@ export class HpackDecoder {
     return undefined;
   }
 
-  #literal(prefixBits: number): TableEntry {
+  #literal(prefixBits: number): HeaderEntry {
     const index = this.#integer(prefixBits);
     const name = index === 0 ? this.#text() : this.#entry(index).name;
-    return { name, value: this.#text() };
+    return new HeaderEntry(name, this.#text());
   }
 
-  #entry(index: number): TableEntry {
+  #entry(index: number): HeaderEntry {
     const entry =
       index <= STATIC_TABLE.length
         ? STATIC_TABLE[index - 1]

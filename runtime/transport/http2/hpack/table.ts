@@ -1,8 +1,28 @@
 // The tables that indexes of HPACK point into (RFC 7541 section 2.3, appendix A).
+import { isField } from "../header-field.ts";
 
-export interface TableEntry {
+/** What an entry counts beside its characters (section 4.1). */
+const ENTRY_OVERHEAD = 32;
+
+/** A header, of a block or of a table. */
+export class HeaderEntry {
   readonly name: string;
   readonly value: string;
+  /** In a table (section 4.1) and in a list (RFC 9113 section 6.5.2). */
+  readonly size: number;
+  #isWellFormed: boolean | undefined;
+
+  constructor(name: string, value: string) {
+    this.name = name;
+    this.value = value;
+    this.size = name.length + value.length + ENTRY_OVERHEAD;
+  }
+
+  /** Whether a request may have it. Looked at once: an entry of a table stands in many requests. */
+  get isWellFormed(): boolean {
+    this.#isWellFormed ??= isField(this.name, this.value);
+    return this.#isWellFormed;
+  }
 }
 
 const STATIC_NAMES_AND_VALUES: readonly (readonly [name: string, value?: string])[] = [
@@ -69,23 +89,14 @@ const STATIC_NAMES_AND_VALUES: readonly (readonly [name: string, value?: string]
   ["www-authenticate"],
 ];
 /** The static table; its indexes begin with 1. */
-export const STATIC_TABLE: readonly TableEntry[] = STATIC_NAMES_AND_VALUES.map(([name, value = ""]) => ({
-  name,
-  value,
-}));
-
-/** What an entry counts beside its characters (section 4.1). */
-export const ENTRY_OVERHEAD = 32;
-
-/** The size of a header, in a table (section 4.1) and in a list (RFC 9113 section 6.5.2). */
-export function entrySize({ name, value }: TableEntry): number {
-  return name.length + value.length + ENTRY_OVERHEAD;
-}
+export const STATIC_TABLE: readonly HeaderEntry[] = STATIC_NAMES_AND_VALUES.map(
+  ([name, value = ""]) => new HeaderEntry(name, value),
+);
 
 /** The table that a peer fills; its newest entry has the index after the static table's last. */
 export class DynamicTable {
   /** A ring of entries; its length is a power of two. */
-  #ring: (TableEntry | undefined)[] = new Array(8);
+  #ring: (HeaderEntry | undefined)[] = new Array(8);
   #newest = 0;
   #count = 0;
   #size = 0;
@@ -106,14 +117,14 @@ export class DynamicTable {
   }
 
   /** The entry at a place, from 0 for the newest. */
-  get(place: number): TableEntry | undefined {
+  get(place: number): HeaderEntry | undefined {
     return place < this.#count ? this.#ring[(this.#newest - place) & (this.#ring.length - 1)] : undefined;
   }
 
   /** Adds an entry; those that do not fit beside it, perhaps itself too, are dropped (section 4.4). */
-  add(entry: TableEntry): void {
+  add(entry: HeaderEntry): void {
     this.version++;
-    const size = entrySize(entry);
+    const { size } = entry;
     this.#evict(this.#maxSize - size);
     if (size > this.#maxSize) return;
     if (this.#count === this.#ring.length) this.#double();
@@ -133,7 +144,7 @@ export class DynamicTable {
   #evict(size: number): void {
     while (this.#count > 0 && this.#size > size) {
       const at = (this.#newest - this.#count + 1) & (this.#ring.length - 1);
-      this.#size -= entrySize(this.#ring[at]!);
+      this.#size -= this.#ring[at]!.size;
       this.#ring[at] = undefined;
       this.#count--;
     }
