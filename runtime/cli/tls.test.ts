@@ -137,6 +137,36 @@ describe("envoy-config", () => {
     expect(await validateEnvoyConfig(out.replaceAll("./", `${folder}/`))).toMatchObject({ valid: true });
   });
 
+  test("a name that holds what looks like another is passed over", async () => {
+    const settings = [
+      "[req]",
+      "distinguished_name = dn",
+      "x509_extensions = v3",
+      "prompt = no",
+      "[dn]",
+      "CN = a",
+    ];
+    const names = [
+      "[v3]",
+      "subjectAltName = @all",
+      "[all]",
+      'URI.1 = "http://a/, DNS:evil"',
+      "IP.1 = 10.0.0.1",
+    ];
+    await Bun.write(join(folder, "odd.cnf"), [...settings, ...names, ""].join("\n"));
+    const files = ["-config", "odd.cnf", "-keyout", "odd.key", "-out", "odd.crt"];
+    const child = Bun.spawn(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", ...files], {
+      cwd: folder,
+      stderr: "ignore",
+    });
+    expect(await child.exited).toBe(0);
+    const { out } = await run("envoy-config", "certificate: odd.crt, key: odd.key", ["--tls-ca", ca]);
+    const { validation_context } = socketOf(out).typed_config.common_tls_context;
+    expect(validation_context.match_typed_subject_alt_names).toEqual([
+      { san_type: "IP_ADDRESS", matcher: { exact: "10.0.0.1" } },
+    ]);
+  });
+
   test.each<[string, string | undefined, readonly string[], string]>([
     ["no authority", OWN, [], '"--tls-ca" is needed'],
     ["no certificate of Envoy's", MUTUAL, ["--tls-ca", "ca"], "the engine asks Envoy for a certificate"],

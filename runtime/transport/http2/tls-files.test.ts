@@ -42,6 +42,12 @@ describe("readTlsFiles()", () => {
     expect((await readTlsFiles({ certificate: cert, key })).texts?.ca).toBeUndefined();
   });
 
+  test("takes a file of a mebibyte", async () => {
+    const text = await Bun.file(good.certificate).text();
+    const certificate = await file("long.crt", text.padEnd(1_048_576, "\n"));
+    expect((await readTlsFiles({ ...good, certificate })).problems).toEqual([]);
+  });
+
   test("says all that is wrong at once", async () => {
     const empty = await file("empty.crt", "");
     const { texts, problems } = await readTlsFiles({
@@ -78,6 +84,14 @@ describe("readTlsFiles()", () => {
       "a certificate in it is damaged",
     ],
     ["a folder", async () => ({ key: folder }), "it is not a regular file"],
+    [
+      "a pipe that nobody writes to",
+      async () => {
+        await Bun.spawn(["mkfifo", join(folder, "pipe")]).exited;
+        return { key: join(folder, "pipe") };
+      },
+      "it is not a regular file",
+    ],
     ["a device", async () => ({ certificate: "/dev/zero" }), "it is not a regular file"],
     [
       "a large file",
