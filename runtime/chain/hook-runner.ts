@@ -127,10 +127,14 @@ export class HookRunner {
 
   /** Lets Envoy know, if asked for, of a policy that a fault left out: the request may pass without it. */
   tellLeftOut({ name, version }: Step): void {
-    const { style, dynamicMetadata } = this.#host;
-    const { metadataNamespace: namespace } = style;
+    const { metadataNamespace: namespace } = this.#host.style;
     if (namespace === undefined) return;
     this.#leftOut = [...(this.#leftOut ?? []), `${name}:${version}`];
+    this.#putLeftOut(namespace);
+  }
+
+  #putLeftOut(namespace: string): void {
+    const { dynamicMetadata } = this.#host;
     dynamicMetadata[namespace] = { ...dynamicMetadata[namespace], failed_open: this.#leftOut };
   }
 
@@ -192,7 +196,11 @@ export class HookRunner {
     const { step, phase, context } = run;
     try {
       if (!isImmediateResponse(result)) {
-        if (result !== undefined) this.#apply(run, checkObject(result));
+        if (result !== undefined) {
+          this.#apply(run, checkObject(result));
+          // Whatever the policy wrote in its place.
+          if (this.#leftOut !== undefined) this.#putLeftOut(this.#host.style.metadataNamespace!);
+        }
         context.commit();
         step.metrics.passed.inc();
         return;

@@ -75,6 +75,18 @@ describe("the metadata of a decision", () => {
     expect(stream.dynamicMetadata).toEqual({ told: { failed_open: ["first:v1.0.0", "second:v1.0.0"] } });
   });
 
+  test("edge: names who failed open whatever a policy behind it writes there, in a later answer too", () => {
+    const hides: Policy = {
+      onRequest: () => ({ dynamicMetadata: { told: { failed_open: [], note: 1 } } }),
+      onResponse: () => ({ dynamicMetadata: { told: { failed_open: [] } } }),
+    };
+    const stream = open([{ name: "first", policy: fail, failureMode: "open" }, { policy: hides }]);
+    stream.send("request_headers");
+    expect(stream.dynamicMetadata).toEqual({ told: { failed_open: ["first:v1.0.0"], note: 1 } });
+    stream.send("response_headers");
+    expect(stream.dynamicMetadata).toEqual({ told: { failed_open: ["first:v1.0.0"] } });
+  });
+
   test("names also whose condition failed and who was left out for it", () => {
     const reads = { requestBody: false, response: false, responseBody: false };
     const condition = {
