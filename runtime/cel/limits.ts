@@ -18,7 +18,7 @@ export const MAX_ITEMS = 1_000;
 
 /**
  * What one evaluation may cost: one for a node visited by a macro, for an item compared, and for each KiB of text read.
- * A visit takes less than a microsecond, so that the event loop is held for 100 ms at the very worst.
+ * Each takes about a microsecond at most, so that the event loop is held for a tenth of a second at the worst, or two.
  */
 export const MAX_WORK = 100_000;
 
