@@ -487,6 +487,27 @@ describe("time", () => {
     expect([peer.terminated, peer.streams[0]?.events]).toEqual([true, ["message", "cancel"]]);
   });
 
+  test("a socket that takes little is waited for, and a peer that is not read from is not asked", () => {
+    const peer = new PlayedPeer({ onMessage: ({ out }) => out.send(new Uint8Array(5_000_000)) });
+    peer.greet({ 4: LARGEST }).send(windowUpdate(0, LARGEST - 65_535));
+    peer.room = 0;
+    peer.send(headers(1), message(1, "a"));
+    for (let second = 0; second < 150; second++) {
+      peer.room = 10_000;
+      peer.connection.drained();
+      peer.pass(1_000);
+    }
+    expect([peer.paused, peer.terminated]).toEqual([true, false]);
+    peer.room = Number.POSITIVE_INFINITY;
+    peer.connection.drained();
+    expect(
+      peer
+        .take()
+        .filter(({ type }) => type !== "DATA")
+        .map(told),
+    ).toEqual(["HEADERS 1"]);
+  });
+
   test("limit: a stream that the client leaves open behind the server's end", () => {
     const peer = new PlayedPeer({ onMessage: ({ out }) => out.end() })
       .greet()
