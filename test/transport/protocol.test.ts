@@ -539,6 +539,14 @@ describe("drain", () => {
     expect([peer.take().map(told), peer.ended]).toEqual([["HEADERS 1 +end"], true]);
   });
 
+  test("does not look at what comes behind its end", () => {
+    const peer = new PlayedPeer().greet();
+    peer.connection.drain();
+    const [, ping] = peer.take();
+    peer.send(frame("PING", { flags: ACK }, ping!.payload), headers(1), message(1, "a"));
+    expect([peer.take().map(told), peer.streams, peer.ended]).toEqual([["GOAWAY 0 0"], [], true]);
+  });
+
   test("does not wait for a client that does not answer", () => {
     const peer = new PlayedPeer().greet();
     peer.connection.drain();
