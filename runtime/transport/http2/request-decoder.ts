@@ -27,8 +27,8 @@ export class RequestDecoder {
     const before = table.version;
     const head = new RequestHead(this.#hpack.decode(bytes, start, end), this.#services);
     const length = end - start;
-    // A block that changes the tables means something else the next time.
-    if (table.version === before && length <= REMEMBERED_BYTES) {
+    // One that changed the table itself is behind its version already.
+    if (length <= REMEMBERED_BYTES) {
       bytes.copy(this.#lastBlock, 0, start, end);
       this.#lastLength = length;
       this.#lastVersion = before;
