@@ -9,6 +9,7 @@ import { messageBudget } from "./chain/message-budget.ts";
 import type { EngineConfig } from "./config/engine-config.ts";
 import { FileSource } from "./config/file-source.ts";
 import { SnapshotStore } from "./config/snapshot-store.ts";
+import { createExtProcTransport } from "./ext-proc-transport.ts";
 import { isLoopback, startHttpOn } from "./http-on-address.ts";
 import { createProcessor, PROCESS_METHOD } from "./kernel/processor.ts";
 import { listenError, StartError } from "./listen-error.ts";
@@ -16,9 +17,7 @@ import { createEngineMetrics, type EngineMetrics } from "./observability/engine-
 import { ExchangeLog } from "./observability/exchange-log.ts";
 import type { EngineLogger } from "./observability/log.ts";
 import { type BuildInfo, PolicyRegistry, type RegistryEntry } from "./policy/registry.ts";
-import { createGrpcTransport } from "./transport/grpc.ts";
 import { TlsFilesError } from "./transport/http2/certificates.ts";
-import { createHttp2Transport, type Http2TransportSettings } from "./transport/http2/server.ts";
 import { formatAddress, type ListenAddress } from "./transport/listen-address.ts";
 import type { Transport } from "./transport/transport.ts";
 import { untilAborted, within } from "./waiting.ts";
@@ -50,8 +49,6 @@ export interface EngineAddresses {
   readonly admin: string;
 }
 
-/** What a message of ext_proc holds beside a body: headers, of which Envoy takes 8 MiB at the very most. */
-const MESSAGE_OVERHEAD_BYTES = 9 * 1024 * 1024;
 /** How long a reload may take to end, and then policies to close: they may be waiting for a network. */
 const CLOSE_TIMEOUT_MS = 3_000;
 
@@ -175,13 +172,8 @@ class EngineRun implements Engine {
       log,
       metrics: this.#metrics,
     });
-    const transport = createTransport({
-      address: extProc.address,
-      services: { [PROCESS_METHOD]: accept, ...this.#grpcHealth.services },
-      maxMessageBytes: limits.bodyBytes + MESSAGE_OVERHEAD_BYTES,
-      log,
-      ...transportConfig(this.#config),
-    });
+    const services = { [PROCESS_METHOD]: accept, ...this.#grpcHealth.services };
+    const transport = createExtProcTransport(this.#config, { services, log });
     this.#log.info(`Starting gRPC server on ${shortAddress(extProc.address)}`);
     try {
       this.#addresses.extProc = await transport.listen();
@@ -250,28 +242,6 @@ class EngineRun implements Engine {
       this.#log.error(`Cannot ${action}`, { error });
     }
   }
-}
-
-/** For comparisons, until there is only one. */
-function createTransport(settings: Http2TransportSettings): Transport {
-  if (process.env.POLICY_ENGINE_TRANSPORT !== "grpc-js") return createHttp2Transport(settings);
-  if (settings.tls === undefined) return createGrpcTransport(settings);
-  throw new StartError("Cannot serve with TLS: grpc-js was asked for, which serves without it");
-}
-
-/** What the configuration says of connections and who may open them. */
-function transportConfig({ extProc, limits }: EngineConfig): Pick<Http2TransportSettings, "tls" | "limits"> {
-  const { tls } = extProc;
-  const { connections, streams, streamsPerSecond, resetsPerSecond } = limits;
-  return {
-    limits: {
-      maxConnections: connections,
-      maxStreams: streams,
-      streamsPerSecond: streamsPerSecond || Number.POSITIVE_INFINITY,
-      resetsPerSecond: resetsPerSecond || Number.POSITIVE_INFINITY,
-    },
-    ...(tls && { tls }),
-  };
 }
 
 /** Addresses as they are written, without what was read out of them. The file has no secrets. */
