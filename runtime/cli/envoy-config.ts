@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import { type EngineTls, tlsSocket } from "./tls-socket.ts";
 
 /** What the generated Envoy configuration is made from. Addresses are `host:port` or `unix:/path`. */
 export interface EnvoyConfigOptions {
@@ -28,23 +29,6 @@ export interface EnvoyConfigOptions {
   readonly denialsNamespace?: string;
   /** What TLS to the engine needs, as `extProc.tls` has it. Default: cleartext. */
   readonly tls?: EngineTls;
-}
-
-/** TLS to the engine; files are named as Envoy finds them. */
-export interface EngineTls {
-  /** The certificates of authorities that may have signed the engine's. */
-  readonly authority: string;
-  /** Who the engine is: others that the authority knows are not. */
-  readonly subject: SubjectName;
-  /** Envoy's own certificate, for an engine that asks for one, and its key. */
-  readonly certificate?: string;
-  readonly key?: string;
-}
-
-/** A name in a certificate. */
-export interface SubjectName {
-  readonly kind: "DNS" | "IP_ADDRESS" | "URI";
-  readonly value: string;
 }
 
 const TYPES = "type.googleapis.com/envoy.extensions";
@@ -197,30 +181,6 @@ function engineCluster({ extProc, tls }: EnvoyConfigOptions): Record<string, unk
     },
     ...(tls && { transport_socket: tlsSocket(tls) }),
     ...endpoint("policy_engine", extProc),
-  };
-}
-
-function tlsSocket({ authority, subject, certificate, key }: EngineTls): Record<string, unknown> {
-  const { kind, value } = subject;
-  const isName = kind === "DNS" && !value.startsWith("*");
-  return {
-    name: "envoy.transport_sockets.tls",
-    typed_config: {
-      "@type": `${TYPES}.transport_sockets.tls.v3.UpstreamTlsContext`,
-      ...(isName && { sni: value }),
-      common_tls_context: {
-        alpn_protocols: ["h2"],
-        ...(certificate && {
-          tls_certificates: [
-            { certificate_chain: { filename: certificate }, private_key: { filename: key } },
-          ],
-        }),
-        validation_context: {
-          trusted_ca: { filename: authority },
-          match_typed_subject_alt_names: [{ san_type: kind, matcher: { exact: value } }],
-        },
-      },
-    },
   };
 }
 

@@ -3,7 +3,7 @@ import type { LoadedEngineConfig } from "../config/load-engine-config.ts";
 import { readText } from "../config/read-text.ts";
 import type { Problem } from "../document/problem.ts";
 import { MAX_TLS_FILE_BYTES } from "../transport/http2/tls-files.ts";
-import type { EngineTls, SubjectName } from "./envoy-config.ts";
+import type { EngineTls, SubjectName } from "./tls-socket.ts";
 
 /** Files that Envoy reads, as the command line names them. */
 export interface EnvoyTlsFlags {

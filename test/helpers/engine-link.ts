@@ -1,6 +1,6 @@
 import { chmod } from "node:fs/promises";
 import { join } from "node:path";
-import type { EngineTls } from "../../runtime/cli/envoy-config.ts";
+import type { EngineTls } from "../../runtime/cli/tls-socket.ts";
 import { makeAuthority, makeCertificate } from "../transport/certificates.ts";
 import { freePort } from "./ports.ts";
 

@@ -2,7 +2,7 @@ import { mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import type { EngineTls } from "../../runtime/cli/envoy-config.ts";
+import type { EngineTls } from "../../runtime/cli/tls-socket.ts";
 import { testEngine } from "./build.ts";
 import { Child } from "./child.ts";
 import { defaultLink, type Link, makeLink } from "./engine-link.ts";
