@@ -129,7 +129,8 @@ describe("TLS", () => {
   });
 
   test("a client that does not offer h2, or speaks no TLS, is refused; others go on", async () => {
-    const { port } = await started();
+    // Not cut by the clock, but at the end of the handshake.
+    const { port } = await started({ limits: { prefaceTimeoutMs: 600_000 } });
     const on = await session(port);
     expect(await echo(on, "a")).toBe("a");
     expect(await handshake(port, { ALPNProtocols: ["http/1.1"] })).toBeUndefined();
