@@ -36,7 +36,7 @@ export interface EngineOptions {
 /** An engine at work. */
 export interface Engine {
   readonly addresses: EngineAddresses;
-  /** Reads the routes and the certificates again. Never rejects: what is wrong is logged and counted. */
+  /** Reads the routes and the certificates again. Never rejects: what is wrong is logged. */
   reload(): Promise<void>;
   /** Takes no more streams, lets those in flight finish for `limits.shutdownTimeout`, closes the policies. */
   stop(): Promise<void>;
