@@ -165,7 +165,7 @@ describe("issue 6: slow and broken peers", () => {
   );
 
   test("limit: connections; one more is closed at once, and one is taken again when another is gone", async () => {
-    const server = await started({ limits: { maxConnections: 2 } });
+    const server = await started({ limits: { maxConnections: 2, prefaceTimeoutMs: 600_000 } });
     const first = await peerOf(server);
     first.write(Buffer.concat([PREFACE, settings()]));
     await peerOf(server);

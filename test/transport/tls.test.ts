@@ -14,7 +14,7 @@ import {
 } from "../../runtime/transport/http2/server.ts";
 import { waitFor } from "../helpers/wait.ts";
 import { makeAuthority, makeCertificate } from "./certificates.ts";
-import { message } from "./frames.ts";
+import { headers, message, PREFACE, settings } from "./frames.ts";
 
 type Pair = { readonly cert: string; readonly key: string };
 const SERVICE = "/test.Echo/Process";
@@ -50,18 +50,18 @@ async function use({ cert, key }: Pair): Promise<void> {
 
 async function started(
   options: { mutual?: boolean } & Partial<Http2TransportSettings> = {},
-): Promise<{ transport: Http2Transport; port: number; lines: string[] }> {
+): Promise<{ transport: Http2Transport; port: number; lines: string[]; calls: unknown[] }> {
   const { mutual = false, ...settings } = options;
   const lines: string[] = [];
+  const calls: unknown[] = [];
   await use(first);
   const transport = createHttp2Transport({
     address: { kind: "tcp", host: "127.0.0.1", port: 0 },
     services: {
-      [SERVICE]: (_metadata, out) => ({
-        message: (bytes) => out.send(bytes),
-        halfClose: () => out.end(),
-        cancel() {},
-      }),
+      [SERVICE]: (metadata, out) => {
+        calls.push(metadata);
+        return { message: (bytes) => out.send(bytes), halfClose: () => out.end(), cancel() {} };
+      },
     },
     maxMessageBytes: 4_000_000,
     log: createLogger({ level: "info", format: "text", write: (line) => void lines.push(line) }),
@@ -70,7 +70,7 @@ async function started(
   });
   toStop.push(() => transport.stop(0));
   const address = await transport.listen();
-  return { transport, port: Number(address.split(":")[1]), lines };
+  return { transport, port: Number(address.split(":")[1]), lines, calls };
 }
 
 async function session(port: number, pair?: Pair): Promise<ClientHttp2Session> {
@@ -157,11 +157,37 @@ describe("TLS", () => {
 
 describe("mutual TLS", () => {
   test("takes clients of the authority only", async () => {
-    const { port } = await started({ mutual: true });
+    const { port, calls } = await started({ mutual: true });
     expect(await echo(await session(port, client), "a")).toBe("a");
     expect(await echo(await session(port), "a")).toBeUndefined();
     expect(await echo(await session(port, stranger), "a")).toBeUndefined();
     expect(await echo(await session(port, client), "b")).toBe("b");
+    expect(calls).toHaveLength(2);
+  });
+
+  test("a stranger who sends a call with the end of the handshake is not heard", async () => {
+    const { port, calls } = await started({ mutual: true });
+    const [cert, key] = await Promise.all([readFile(stranger.cert), readFile(stranger.key)]);
+    const socket = connectTls({
+      host: "127.0.0.1",
+      port,
+      rejectUnauthorized: false,
+      ALPNProtocols: ["h2"],
+      cert,
+      key,
+    });
+    socket.on("error", () => {});
+    const lines = [
+      [":method", "POST"],
+      [":scheme", "https"],
+      [":path", SERVICE],
+      ["content-type", "application/grpc"],
+    ] as const;
+    socket.once("secureConnect", () => {
+      socket.write(Buffer.concat([PREFACE, settings(), headers(1, lines), message(1, "a")]));
+    });
+    await new Promise<void>((resolve) => socket.resume().once("close", () => resolve()));
+    expect(calls).toEqual([]);
   });
 });
 
