@@ -10,7 +10,7 @@ const PROJECT = resolve(import.meta.dir, "..");
 export const PARTS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   kernel: ["empty", "1", "5", "5-cel"].map((variant) => ["kernel/exchange.ts", variant]),
   cel: [["cel/compare.ts"]],
-  transport: [["transport/compare.ts"]],
+  transport: [["transport/headers.ts"], ["transport/compare.ts"]],
   policies: ["edge-policies", "jwt-validation", "rate-limiting"].map((name) => [`policies/${name}.ts`]),
 };
 
