@@ -8,7 +8,7 @@ export interface StreamMetadata {
 
 /** The sending side of a stream. Calls after `end`, `fail` or the peer's cancellation do nothing. */
 export interface OutgoingStream {
-  /** Sends one message. */
+  /** Sends one message. Its bytes must stay as they are: they may wait for the peer. */
   send(message: Uint8Array): void;
   /** Ends the stream well. */
   end(): void;
