@@ -1,23 +1,18 @@
 import type { EngineConfig } from "./config/engine-config.ts";
-import { StartError } from "./listen-error.ts";
 import type { EngineLogger } from "./observability/log.ts";
-import { createGrpcTransport } from "./transport/grpc.ts";
-import { createHttp2Transport, type Http2TransportSettings } from "./transport/http2/server.ts";
+import { createHttp2Transport } from "./transport/http2/server.ts";
 import type { StreamAcceptor, Transport } from "./transport/transport.ts";
 
 /** What a message of ext_proc holds beside a body: headers, of which Envoy takes 8 MiB at the very most. */
 const MESSAGE_OVERHEAD_BYTES = 9 * 1024 * 1024;
 
-/**
- * The server that Envoy calls, as the configuration says.
- * @throws {StartError} If there is no server that can do what it says.
- */
+/** The server that Envoy calls, as the configuration says. */
 export function createExtProcTransport(
   { extProc, limits }: EngineConfig,
   { services, log }: { services: Readonly<Record<string, StreamAcceptor>>; log: EngineLogger },
 ): Transport {
   const { address, tls } = extProc;
-  const settings: Http2TransportSettings = {
+  return createHttp2Transport({
     address,
     services,
     log,
@@ -29,9 +24,5 @@ export function createExtProcTransport(
       resetsPerSecond: limits.resetsPerSecond || Number.POSITIVE_INFINITY,
     },
     ...(tls && { tls }),
-  };
-  // For comparisons, until there is only one.
-  if (process.env.POLICY_ENGINE_TRANSPORT !== "grpc-js") return createHttp2Transport(settings);
-  if (tls === undefined) return createGrpcTransport(settings);
-  throw new StartError("Cannot serve with TLS: grpc-js was asked for, which serves without it");
+  });
 }

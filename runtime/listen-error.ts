@@ -33,7 +33,7 @@ function subject(server: string, address: string): string {
   return `Cannot start the ${server} server on ${JSON.stringify(address)}`;
 }
 
-/** The system's code of an error, or of what caused it; grpc-js has it in its text only. */
+/** The system's code of an error, or of what caused it; some have it in their text only. */
 function codeOf(error: unknown): string | undefined {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
     const { code } = at as { code?: unknown };

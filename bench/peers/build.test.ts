@@ -20,10 +20,10 @@ test("the ceiling stands on the transport of the engine", async () => {
   const transportsOf = async (file: string) =>
     [
       ...(await Bun.file(join(project, file)).text()).matchAll(
-        /import \{ create\w+Transport \} from ".*\/(transport\/.*)";/g,
+        /import \{ create\w+Transport\b[^}]*\} from ".*\/(transport\/.*)";/g,
       ),
     ].map(([, module]) => module);
   const ceiling = await transportsOf("bench/peers/ceiling/main.ts");
   expect(ceiling).not.toEqual([]);
-  expect(ceiling).toEqual(await transportsOf("runtime/engine.ts"));
+  expect(ceiling).toEqual(await transportsOf("runtime/ext-proc-transport.ts"));
 });

@@ -1,8 +1,8 @@
 /** A transport that answers every message with the same one: `serve.ts NAME`. Prints its address. */
 import { createLogger } from "../../runtime/observability/log.ts";
-import { createGrpcTransport } from "../../runtime/transport/grpc.ts";
 import { createHttp2Transport } from "../../runtime/transport/http2/server.ts";
 import type { StreamAcceptor } from "../../runtime/transport/transport.ts";
+import { createGrpcTransport } from "./grpc-js-transport.ts";
 
 const ANSWER = new Uint8Array(60);
 const MESSAGE_BYTES = 16 * 1024 * 1024;

@@ -111,7 +111,6 @@ const INTERNAL = [
   "kernel/wire/MAX_VARINT",
   "observability/MAX_ID",
   "observability/MAX_RETIRED",
-  "transport/MAX_CONCURRENT_STREAMS",
   "transport/http2/MAX_CONNECTIONS",
   "transport/http2/MAX_STREAMS",
 ];

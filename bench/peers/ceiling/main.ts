@@ -6,7 +6,6 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { ProcessingResponseSchema } from "../../../runtime/gen/envoy/service/ext_proc/v3/external_processor_pb.ts";
 import { PROCESS_METHOD } from "../../../runtime/kernel/processor.ts";
 import { createLogger } from "../../../runtime/observability/log.ts";
-import { createGrpcTransport } from "../../../runtime/transport/grpc.ts";
 import { createHttp2Transport } from "../../../runtime/transport/http2/server.ts";
 import type { StreamAcceptor } from "../../../runtime/transport/transport.ts";
 import { listeningPort } from "../arguments.ts";
@@ -30,9 +29,7 @@ const accept: StreamAcceptor = (_metadata, out) => {
   };
 };
 
-// As the engine chooses.
-const ownHttp2 = process.env.POLICY_ENGINE_TRANSPORT === "http2";
-const transport = (ownHttp2 ? createHttp2Transport : createGrpcTransport)({
+const transport = createHttp2Transport({
   address: { kind: "tcp", host: "127.0.0.1", port: listeningPort() },
   services: { [PROCESS_METHOD]: accept },
   maxMessageBytes: MESSAGE_BYTES,

@@ -1,9 +1,19 @@
-// The transport on grpc-js. All that is gRPC's stays in this file.
+// The engine's transport as it was on grpc-js, to compare with.
 import type { ServerHttp2Session } from "node:http2";
 import * as grpc from "@grpc/grpc-js";
-import type { EngineLogger } from "../observability/log.ts";
-import { claimSocket, formatAddress, type ListenAddress, withPrivateFiles } from "./listen-address.ts";
-import type { IncomingStream, OutgoingStream, StreamAcceptor, Transport } from "./transport.ts";
+import type { EngineLogger } from "../../runtime/observability/log.ts";
+import {
+  claimSocket,
+  formatAddress,
+  type ListenAddress,
+  withPrivateFiles,
+} from "../../runtime/transport/listen-address.ts";
+import type {
+  IncomingStream,
+  OutgoingStream,
+  StreamAcceptor,
+  Transport,
+} from "../../runtime/transport/transport.ts";
 
 /**
  * Envoy resets every ext_proc stream at its end. The HTTP/2 server's guard against rapid resets would take that
