@@ -67,7 +67,7 @@ export function applyRequestChanges(
   if (query !== undefined && query !== null) {
     checkText("query", query, QUERY, 'visible ASCII without "#", and without the leading "?"');
   }
-  if (method !== undefined) checkMethod(method, request.original.method);
+  if (method !== undefined) checkMethod(method, request.originalMethod);
   if (authority !== undefined) checkText("authority", authority, AUTHORITY, "a host with an optional port");
   const body = checkBody(changes.body, need);
   if (body !== undefined && request.unbufferable) {

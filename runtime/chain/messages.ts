@@ -96,6 +96,11 @@ export class RequestMessage {
     return this.#received.attributes;
   }
 
+  /** The method as received: it says how the response is framed. */
+  get originalMethod(): string {
+    return this.#received.method;
+  }
+
   /** As received, unchanged by anything. */
   get original(): OriginalRequest {
     if (this.#original === undefined) {
@@ -107,7 +112,7 @@ export class RequestMessage {
 
   /** A body of these can never be awaited: nothing of it may come before the exchange goes on (gRPC, tunnels). */
   get unbufferable(): boolean {
-    return this.original.method === "CONNECT" || this.headers.has("upgrade") || isGrpc(this.headers);
+    return this.originalMethod === "CONNECT" || this.headers.has("upgrade") || isGrpc(this.headers);
   }
 
   /** Whether Envoy can be asked for a body. */

@@ -159,7 +159,7 @@ export class ExchangeStream implements IncomingStream {
       case "run":
         if (direction === "request") return this.#answerAfter(direction, part, exchange.runRequest());
         if (exchange.requestDone) {
-          const response = message.response(exchange.request.original.method);
+          const response = message.response(exchange.request.originalMethod);
           return this.#answerAfter(direction, part, exchange.runResponse(response));
         }
         return this.#refuse("out_of_order", "Envoy sent response_headers before every request step had run");
@@ -285,7 +285,7 @@ export class ExchangeStream implements IncomingStream {
   #deny(): void {
     const exchange = this.#exchange!;
     if (this.#finished || exchange.denial === undefined) return;
-    this.#send(immediateAnswer(exchange.denial, { method: exchange.request.original.method, exchange }));
+    this.#send(immediateAnswer(exchange.denial, { method: exchange.request.originalMethod, exchange }));
     this.#end("answered");
   }
 
@@ -301,7 +301,7 @@ export class ExchangeStream implements IncomingStream {
     log.repeated("error", "Cannot process a message from Envoy", fields);
     const denial = engineDenial(500, reason, { errorId, style });
     if (this.#exchange !== undefined) this.#exchange.denial = denial;
-    this.#finishWith(denial, this.#exchange?.request.original.method ?? "");
+    this.#finishWith(denial, this.#exchange?.request.originalMethod ?? "");
   }
 
   /** Ends the stream by a denial to which no policy has anything to say. */
