@@ -37,7 +37,7 @@ run: build ## Run policies that read and change bodies on requests from files, w
 test: $(INSTALLED) ## Run every test, also those through the real Envoy
 	@$(BUN) scripts/test.ts
 
-test-long: $(INSTALLED) ## Run the model and the soak for longer
+test-long: $(INSTALLED) ## Run the model, the fuzzers, the expressions and the soak for longer
 	@$(BUN) scripts/test-long.ts
 
 ok: $(INSTALLED) ## Run every static check
