@@ -7,8 +7,11 @@ export interface BenchSettings {
   readonly rate: number;
   /** The share of it for requests with bodies: 100 KiB at the full rate would be 500 MB a second. */
   readonly bodyRateShare: number;
-  /** Before anything is measured: caches fill, code is compiled. */
+  /** Before anything is measured: caches fill, code is compiled. At least so long, and for so many requests. */
   readonly warmUpSeconds: number;
+  readonly warmUpRequests: number;
+  /** A slow machine is not waited for longer. */
+  readonly warmUpLimitSeconds: number;
   readonly saturatedSeconds: number;
   readonly steadySeconds: number;
   readonly singleSeconds: number;
@@ -24,6 +27,8 @@ export const FULL: BenchSettings = {
   rate: 5_000,
   bodyRateShare: 0.1,
   warmUpSeconds: 3,
+  warmUpRequests: 60_000,
+  warmUpLimitSeconds: 15,
   saturatedSeconds: 4,
   steadySeconds: 4,
   singleSeconds: 2,
@@ -38,6 +43,8 @@ export const QUICK: BenchSettings = {
   rounds: 2,
   workers: [1],
   warmUpSeconds: 1.5,
+  warmUpRequests: 20_000,
+  warmUpLimitSeconds: 6,
   saturatedSeconds: 2,
   steadySeconds: 2,
   singleSeconds: 1,
