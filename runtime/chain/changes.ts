@@ -138,9 +138,11 @@ function headerValue(name: string, value: unknown): string {
   return value;
 }
 
+const NO_OPERATIONS: readonly never[] = [];
+
 /** One change of one header, checked. */
-interface HeaderOperation {
-  readonly kind: (typeof HEADER_KEYS)[number];
+interface HeaderOperation<Kind extends string = (typeof HEADER_KEYS)[number]> {
+  readonly kind: Kind;
   /** In lower case. */
   readonly name: string;
   readonly values: readonly string[];
@@ -158,34 +160,24 @@ function checkHeaders(changes: HeaderChanges): readonly HeaderOperation[] {
     }
   }
   for (const kind of SETTING_KEYS) {
-    const record: unknown = changes[kind];
-    if (record !== undefined) addOperations(operations, kind, record);
+    for (const operation of headerOperations(kind, changes[kind])) operations.push(operation);
   }
   return operations;
-}
-
-function addOperations(
-  operations: HeaderOperation[],
-  kind: (typeof SETTING_KEYS)[number],
-  record: unknown,
-): void {
-  if (!isPlainObject(record)) throw wrong(kind, record, "a plain object of names and values");
-  for (const given of Object.keys(record)) {
-    const name = checkName(given);
-    operations.push({ kind, name, values: headerValues(name, record[given]) });
-  }
 }
 
 /**
  * The headers of a record that a policy wrote, with names in lower case.
  * @throws {TypeError} If it is no record, or a name or a value cannot be sent.
  */
-export function headerRecord(key: string, record: unknown): [string, readonly string[]][] {
-  if (record === undefined) return [];
-  if (!isPlainObject(record)) throw wrong(key, record, "a plain object of names and values");
+export function headerOperations<Kind extends string>(
+  kind: Kind,
+  record: unknown,
+): readonly HeaderOperation<Kind>[] {
+  if (record === undefined) return NO_OPERATIONS;
+  if (!isPlainObject(record)) throw wrong(kind, record, "a plain object of names and values");
   return Object.keys(record).map((given) => {
     const name = checkName(given);
-    return [name, headerValues(name, record[given])];
+    return { kind, name, values: headerValues(name, record[given]) };
   });
 }
 

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import type { ImmediateResponse } from "@policy-engine/sdk";
 import { detailsOf } from "../../sdk/respond.ts";
-import { headerRecord } from "./changes.ts";
+import { headerOperations } from "./changes.ts";
 import { HeaderLine } from "./header-table.ts";
 import { type DynamicMetadata, isBodiless, ResponseMessage } from "./messages.ts";
 
@@ -93,7 +93,7 @@ export function denialOf(
   style: DenialStyle = PLAIN_DENIALS,
 ): Denial {
   const { status, headers, body, reason = "denied", grpcStatus } = detailsOf(response);
-  const lines = headerRecord("headers", headers).flatMap(([name, values]) =>
+  const lines = headerOperations("headers", headers).flatMap(({ name, values }) =>
     values.map((value) => new HeaderLine(name, value)),
   );
   if (body !== undefined && typeof body !== "string" && !(body instanceof Uint8Array)) {

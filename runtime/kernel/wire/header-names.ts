@@ -1,6 +1,8 @@
 // Names of headers, from bytes to lower-case text. The same few dozen names come with every request: each is made
 // once and found again by its bytes, so that comparing names is comparing references.
 
+import { readText } from "./read-text.ts";
+
 /** A power of two, several times the names of a busy Envoy. A name that finds its place taken takes it over. */
 const SLOTS = 1_024;
 /** Longer names are not kept. */
@@ -12,7 +14,6 @@ interface Kept {
 }
 
 const kept: (Kept | undefined)[] = new Array(SLOTS).fill(undefined);
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * The name that these bytes spell, in lower case.
@@ -20,11 +21,11 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
  */
 export function headerName(bytes: Uint8Array, start: number, end: number): string {
   const length = end - start;
-  if (length > MAX_KEPT) return decode(bytes, start, end);
+  if (length > MAX_KEPT) return readText(bytes, start, end).toLowerCase();
   const slot = slotOf(bytes, start, length);
   const found = kept[slot];
   if (found !== undefined && spells(found.bytes, bytes, start, length)) return found.name;
-  const name = decode(bytes, start, end);
+  const name = readText(bytes, start, end).toLowerCase();
   // A copy, as the bytes belong to a message. (A Buffer's `slice` would share them.)
   kept[slot] = { bytes: new Uint8Array(bytes.subarray(start, end)), name };
   return name;
@@ -47,8 +48,4 @@ function spells(name: Uint8Array, bytes: Uint8Array, start: number, length: numb
   if (name.length !== length) return false;
   for (let at = 0; at < length; at++) if (name[at] !== bytes[start + at]) return false;
   return true;
-}
-
-function decode(bytes: Uint8Array, start: number, end: number): string {
-  return decoder.decode(bytes.subarray(start, end)).toLowerCase();
 }

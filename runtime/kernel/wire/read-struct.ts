@@ -1,5 +1,6 @@
 // google.protobuf.Struct and maps of it, as far as a caller asks: scalars by name. Attributes and dynamic metadata
 // come in them, of which the engine looks at one or two.
+import { readText } from "./read-text.ts";
 import { FIXED64, LENGTH, VARINT, WireError, type WireReader } from "./wire-reader.ts";
 
 /** A map entry and its parts; the fields of Struct; the scalar kinds of Value. */
@@ -12,9 +13,6 @@ const STRING = (3 << 3) | LENGTH;
 const BOOL = (4 << 3) | VARINT;
 const STRUCT = (5 << 3) | LENGTH;
 const LIST = (6 << 3) | LENGTH;
-
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const utf8Slice = Buffer.prototype.utf8Slice as (this: Uint8Array, start: number, end: number) => string;
 
 export type Scalar = string | number | boolean;
 
@@ -52,7 +50,7 @@ function readEntry(reader: WireReader): string {
     const tag = reader.tag();
     if (tag === KEY) {
       const keyEnd = reader.end();
-      key = text(reader.bytes, reader.pos, keyEnd);
+      key = readText(reader.bytes, reader.pos, keyEnd);
       reader.pos = keyEnd;
     } else if (tag === ENTRY_VALUE) {
       if (start !== reader.limit) throw new WireError("Cannot read message: a map's entry has two values");
@@ -73,7 +71,7 @@ function readScalar(reader: WireReader): Scalar | undefined {
     switch (tag) {
       case STRING: {
         const end = reader.end();
-        value = text(reader.bytes, reader.pos, end);
+        value = readText(reader.bytes, reader.pos, end);
         reader.pos = end;
         break;
       }
@@ -94,10 +92,4 @@ function readScalar(reader: WireReader): Scalar | undefined {
     }
   }
   return value;
-}
-
-/** Whoever finds the mark of bytes that are no text looks again, and refuses them. */
-function text(bytes: Uint8Array, start: number, end: number): string {
-  const decoded = utf8Slice.call(bytes, start, end);
-  return decoded.includes("\ufffd") ? decoder.decode(bytes.subarray(start, end)) : decoded;
 }
