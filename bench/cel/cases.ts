@@ -1,7 +1,9 @@
 // Conditions as people write them, and one exchange to evaluate them over.
+
 import type { ExchangeFacts } from "../../runtime/chain/contexts.ts";
 import { HeaderLine } from "../../runtime/chain/header-table.ts";
 import { RequestMessage, ResponseMessage } from "../../runtime/chain/messages.ts";
+import { BROWSER_HEADERS } from "../browser-headers.ts";
 
 /** All of them are true of the exchange. */
 export const CONDITIONS: readonly string[] = [
@@ -17,19 +19,7 @@ export const CONDITIONS: readonly string[] = [
 ];
 
 const LINES: readonly (readonly [string, string])[] = [
-  ["user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0"],
-  ["accept", "application/json, text/plain, */*"],
-  ["accept-language", "en-GB,en;q=0.8,de;q=0.5"],
-  ["accept-encoding", "gzip, deflate, br, zstd"],
-  ["referer", "https://shop.example.com/orders"],
-  ["cookie", "session=4fd1c3a9b2; theme=dark; consent=yes"],
-  ["sec-fetch-dest", "empty"],
-  ["sec-fetch-mode", "cors"],
-  ["sec-fetch-site", "same-origin"],
-  ["cache-control", "no-cache"],
-  ["x-forwarded-for", "203.0.113.7"],
-  ["x-forwarded-proto", "https"],
-  ["x-request-id", "0d9ad5c7-0b5f-4d3c-9a37-2d6f5a1be6ad"],
+  ...BROWSER_HEADERS,
   ["authorization", "Bearer eyJhbGciOiJSUzI1NiJ9"],
   ["x-tenant", "acme"],
 ];

@@ -1,30 +1,20 @@
 // The kernel and the chain without a socket: the bytes of Envoy's messages go in, the bytes of answers come out.
 // One variant a process: `bun bench/kernel/exchange.ts VARIANT [SECONDS]`, which prints nanoseconds of CPU an exchange.
+
 import type { Policy } from "@policy-engine/sdk";
 import { compileCondition } from "../../runtime/cel/compile-condition.ts";
 import type { StreamAcceptor } from "../../runtime/transport/transport.ts";
 import { envoyMessage, KernelDriver, type TestStep, testChain } from "../../test/helpers/kernel.ts";
+import { BROWSER_HEADERS } from "../browser-headers.ts";
 
-/** Headers as a browser behind a proxy sends them, 20 in all. */
+/** 20 headers. */
 const REQUEST = envoyMessage("request_headers", {
   headers: [
     [":method", "GET"],
     [":scheme", "https"],
     [":authority", "shop.example.com"],
     [":path", "/api/v1/orders/4711?expand=items&currency=EUR"],
-    ["user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0"],
-    ["accept", "application/json, text/plain, */*"],
-    ["accept-language", "en-GB,en;q=0.8,de;q=0.5"],
-    ["accept-encoding", "gzip, deflate, br, zstd"],
-    ["referer", "https://shop.example.com/orders"],
-    ["cookie", "session=4fd1c3a9b2; theme=dark; consent=yes"],
-    ["sec-fetch-dest", "empty"],
-    ["sec-fetch-mode", "cors"],
-    ["sec-fetch-site", "same-origin"],
-    ["cache-control", "no-cache"],
-    ["x-forwarded-for", "203.0.113.7"],
-    ["x-forwarded-proto", "https"],
-    ["x-request-id", "0d9ad5c7-0b5f-4d3c-9a37-2d6f5a1be6ad"],
+    ...BROWSER_HEADERS,
     ["x-envoy-expected-rq-timeout-ms", "15000"],
     ["x-tenant", "acme"],
     ["te", "trailers"],

@@ -29,11 +29,16 @@ const RESPONSE = envoyMessage("response_headers", {
   ],
 });
 
-/** A request as Envoy shows it, with these headers beside the usual ones. */
-export function requestWith(headers: HeaderPairs): Uint8Array {
+/** A request as Envoy shows it, with these headers beside the usual ones; `address` is the client's, with its port. */
+export function requestWith(
+  headers: HeaderPairs,
+  { method = "GET", address }: { method?: string | undefined; address?: string } = {},
+): Uint8Array {
+  const attributes = { "envoy.filters.http.ext_proc": { "source.address": address ?? "" } };
   return envoyMessage("request_headers", {
+    ...(address !== undefined && { extra: { attributes } }),
     headers: [
-      [":method", "GET"],
+      [":method", method],
       [":scheme", "https"],
       [":authority", "shop.example.com"],
       [":path", "/api/v1/orders/4711?expand=items"],

@@ -5,8 +5,8 @@ import * as cors from "../../examples/policies/cors/v1.0.0/policy.ts";
 import * as ipAllowList from "../../examples/policies/ip-allow-list/v1.0.0/policy.ts";
 import * as requestId from "../../examples/policies/request-id/v1.0.0/policy.ts";
 import * as setHeader from "../../examples/policies/set-header/v1.0.0/policy.ts";
-import { envoyMessage, type HeaderPairs } from "../../test/helpers/kernel.ts";
-import { chainRun, compareVariants, examplePolicy, type Run } from "./compare-variants.ts";
+import type { HeaderPairs } from "../../test/helpers/kernel.ts";
+import { chainRun, compareVariants, examplePolicy, type Run, requestWith } from "./compare-variants.ts";
 
 const APP = "https://app.example.com";
 const PATTERN = { origins: ["https://*.example.com"] };
@@ -39,23 +39,12 @@ await compareVariants(import.meta.path, {
   "request-id, uuidv7": () => ids({ trustIncoming: false, generator: "uuidv7" }),
 });
 
-/** A request as Envoy shows it, from an address. */
+/** A request from an address. */
 function request(
   more: HeaderPairs,
-  { method = "GET", address = "203.0.113.9:4711" }: { method?: string; address?: string } = {},
+  { address = "203.0.113.9:4711", method }: { address?: string; method?: string | undefined } = {},
 ): Uint8Array {
-  const headers: HeaderPairs = [
-    [":method", method],
-    [":scheme", "https"],
-    [":authority", "shop.example.com"],
-    [":path", "/api/v1/orders/4711?expand=items"],
-    ["user-agent", "curl/8.14.1"],
-    ["accept", "*/*"],
-    ["x-request-id", "0d9ad5c7-0b5f-4d3c-9a37-2d6f5a1be6ad"],
-    ...more,
-  ];
-  const attributes = { "envoy.filters.http.ext_proc": { "source.address": address } };
-  return envoyMessage("request_headers", { headers, endOfStream: true, extra: { attributes } });
+  return requestWith(more, { address, method });
 }
 
 async function headers(params: unknown): Promise<Run> {
