@@ -9,6 +9,7 @@ import {
   grpcMessage,
   headers,
   message,
+  PADDED,
   reset,
   settings,
   windowUpdate,
@@ -32,6 +33,13 @@ function data(id: number, bytes: Buffer, flags = 0): Buffer[] {
     frames.push(frame("DATA", { id, flags: isLast ? flags : 0 }, bytes.subarray(at, at + 16_384)));
   }
   return frames;
+}
+
+/** By how much the server made a stream's window wider. */
+function granted(frames: readonly Frame[], id: number): number {
+  return frames
+    .filter(({ type, id: of }) => type === "WINDOW_UPDATE" && of === id)
+    .reduce((sum, { payload }) => sum + payload.readUInt32BE(), 0);
 }
 
 describe("answers", () => {
@@ -169,15 +177,58 @@ describe("messages", () => {
     expect(updates.length).toBeLessThan(10);
   });
 
+  test("a window that ends within a message's length is made wide again", () => {
+    const peer = new PlayedPeer({ onMessage: () => {} }).greet().send(headers(1));
+    const whole = grpcMessage(Buffer.alloc(995));
+    // The first is shorter, so that the window ends three bytes behind a message.
+    const shorter = grpcMessage(Buffer.alloc(((STREAM_WINDOW - 3) % 1_000) - 5));
+    const bytes = Buffer.concat([shorter, ...Array<Buffer>(300).fill(whole)]);
+    for (const part of data(1, bytes.subarray(0, STREAM_WINDOW))) peer.send(part);
+    expect(granted(peer.take(), 1)).toBeGreaterThan(0);
+    for (const part of data(1, bytes.subarray(STREAM_WINDOW))) peer.send(part);
+    expect(peer.streams[0]?.messages).toHaveLength(301);
+  });
+
+  test.each([
+    ["a few bytes", 10],
+    ["nothing", 0],
+  ])("padding around %s takes of the window too, and leaves room for the rest of a message", (_, size) => {
+    const peer = new PlayedPeer({ onMessage: () => {} }).greet();
+    const bytes = grpcMessage(Buffer.alloc(200_000));
+    let at = 10;
+    let window = STREAM_WINDOW - at;
+    peer.send(headers(1), frame("DATA", { id: 1 }, bytes.subarray(0, at)));
+    for (let count = 0; count < 900; count++) {
+      const part = bytes.subarray(at, at + size);
+      const payload = Buffer.concat([Buffer.from([255]), part, Buffer.alloc(255)]);
+      peer.send(frame("DATA", { id: 1, flags: PADDED }, payload));
+      at += size;
+      window -= payload.length;
+    }
+    expect(window + granted(peer.take(), 1)).toBeGreaterThan(bytes.length - at);
+    for (const part of data(1, bytes.subarray(at))) peer.send(part);
+    expect(peer.streams[0]?.messages).toHaveLength(1);
+  });
+
+  test("one whose call has ended gives back its memory", () => {
+    const memory = new AssemblyMemory(1_000_000);
+    const peer = new PlayedPeer({ memory }).greet();
+    const begun = grpcMessage(Buffer.alloc(500_000)).subarray(0, 1_000);
+    peer.send(headers(1), frame("DATA", { id: 1 }, begun));
+    expect(memory.used).toBe(500_000);
+    peer.streams[0]!.out.end();
+    expect([memory.used, peer.streams[0]?.events]).toEqual([0, []]);
+  });
+
   test("a large one gets a window as large, at once", () => {
     const peer = new PlayedPeer({ onMessage: () => {}, maxMessageBytes: LARGE }).greet();
     const bytes = grpcMessage(Buffer.alloc(LARGE, "x"));
     const [first, ...others] = data(1, bytes);
     peer.send(headers(1), first!);
-    const granted = peer.take().filter(({ type }) => type === "WINDOW_UPDATE");
-    expect(granted.map(({ id }) => id)).toEqual([1]);
+    const updates = peer.take().filter(({ type }) => type === "WINDOW_UPDATE");
+    expect(updates.map(({ id }) => id)).toEqual([1]);
     // All of the rest, and then as much as at first.
-    expect(STREAM_WINDOW + granted[0]!.payload.readUInt32BE()).toBe(bytes.length + STREAM_WINDOW);
+    expect(STREAM_WINDOW + granted(updates, 1)).toBe(bytes.length + STREAM_WINDOW);
     for (const part of others) peer.send(part);
     expect(peer.streams[0]?.messages.map((whole) => Buffer.from(whole).equals(bytes.subarray(5)))).toEqual([
       true,

@@ -210,6 +210,40 @@ describe("requests", () => {
   });
 });
 
+describe("a client that makes the table of header compression smaller", () => {
+  const END = END_HEADERS | END_STREAM;
+  /** How the first headers of the server's answers begin. */
+  const begins = (peer: PlayedPeer) =>
+    peer
+      .take()
+      .filter(({ type }) => type === "HEADERS")
+      .map(({ payload }) => payload[0] === 0x20);
+
+  test("is told once that no table is used, as RFC 7541 section 4.2 asks", () => {
+    const peer = new PlayedPeer().greet({ 1: 4_095 }).send(headers(1), message(1, "a", END_STREAM));
+    const [head, , end] = peer.take();
+    expect(head!.payload[0]).toBe(0x20);
+    expect(peer.headersOf(head!)).toEqual({ ":status": "200", "content-type": "application/grpc" });
+    expect(peer.headersOf(end!)).toEqual({ "grpc-status": "0" });
+    expect(end!.payload[0]).not.toBe(0x20);
+    peer.send(settings({ 1: 8_192 }), settings({ 1: 0 }), headers(3, CALL, END));
+    expect(begins(peer)).toEqual([false]);
+  });
+
+  test("is told in the next headers, also where the table grows again before them", () => {
+    const peer = new PlayedPeer().greet().send(headers(1, CALL, END));
+    expect(begins(peer)).toEqual([false]);
+    peer.send(settings({ 1: 100 }), settings({ 1: 4_096 }), headers(3, CALL, END), headers(5, CALL, END));
+    expect(begins(peer)).toEqual([true, false]);
+  });
+
+  test("is not told where the table stays as it is, or grows", () => {
+    for (const size of [4_096, 65_536]) {
+      expect(begins(new PlayedPeer().greet({ 1: size }).send(headers(1, CALL, END)))).toEqual([false]);
+    }
+  });
+});
+
 describe("errors of the connection", () => {
   const PROTOCOL = 1;
   const FLOW = 3;
@@ -265,6 +299,8 @@ describe("errors of the connection", () => {
       [headers(1), windowUpdate(1, LARGEST - 65_535), settings({ 4: 65_536 })],
     ],
     ["GOAWAY of another size", SIZE, [frame("GOAWAY", {}, Buffer.alloc(7))]],
+    ["RST_STREAM for a stream of the server", PROTOCOL, [headers(5), reset(4)]],
+    ["WINDOW_UPDATE for a stream of the server", PROTOCOL, [headers(5), windowUpdate(2, 1)]],
   ])("%s", (_, code, bytes) => {
     const peer = new PlayedPeer().greet();
     peer.send(headers(7)).send(reset(7)).take();
@@ -379,6 +415,22 @@ describe("limits", () => {
     const resetting = new PlayedPeer({ limits: { resetsPerSecond: 10 } }).greet();
     for (let id = 1; id <= 21; id += 2) resetting.send(headers(id), reset(id));
     expect(resetting.take().map(told).at(-1)).toBe(`GOAWAY 21 ${CALM}`);
+  });
+
+  test.each<[string, (id: number) => Buffer[]]>([
+    ["a window that grows by nothing", (id) => [headers(id), windowUpdate(id, 0)]],
+    ["trailers that do not end", (id) => [headers(id), headers(id)]],
+    ["headers that may not be", (id) => [headers(id, call({ ":path": undefined }))]],
+    [
+      "more than content-length",
+      (id) => [headers(id, call({}, [["content-length", "1"]])), message(id, "a")],
+    ],
+  ])("limit: streams that a client has reset for it, by %s, count as those that it resets", (_, frames) => {
+    const peer = new PlayedPeer({ limits: { resetsPerSecond: 10 } }).greet();
+    for (let id = 1; id <= 19; id += 2) peer.send(...frames(id));
+    expect(peer.ended).toBe(false);
+    peer.send(...frames(21));
+    expect([peer.take().map(told).at(-1), peer.ended]).toEqual([`GOAWAY 21 ${CALM}`, true]);
   });
 
   test("limit: answers that nobody takes: the stream that goes over it is reset, others stay", () => {
@@ -537,6 +589,14 @@ describe("drain", () => {
     expect(peer.ended).toBe(false);
     peer.send(reset(3));
     expect([peer.take().map(told), peer.ended]).toEqual([["HEADERS 1 +end"], true]);
+  });
+
+  test("names no later stream in a later GOAWAY: those were refused, and may be tried elsewhere", () => {
+    const peer = new PlayedPeer().greet().send(headers(1));
+    peer.connection.drain();
+    const [, ping] = peer.take();
+    peer.send(frame("PING", { flags: ACK }, ping!.payload), headers(3), windowUpdate(0, 0));
+    expect(peer.take().map(told)).toEqual(["GOAWAY 1 0", "RST_STREAM 3 7", "GOAWAY 1 1"]);
   });
 
   test("does not look at what comes behind its end", () => {

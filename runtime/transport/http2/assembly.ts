@@ -134,6 +134,11 @@ export class MessageAssembly {
     return true;
   }
 
+  /** Padding takes of the window too: what is missing must still find room in it. */
+  allowRest(): void {
+    if (this.held === this.length) this.#allow(this.length - this.#filled);
+  }
+
   /** Whether nothing has come for so long, though it may. */
   isStuck(now: number, timeoutMs: number): boolean {
     const isWaiting = this.held < this.length && !this.isAdmitted;

@@ -179,6 +179,10 @@ export class Http2Connection implements FrameHost {
     if (this.#phase === "last_streams" && this.streams.size === 0) this.#enter("ending");
   }
 
+  faulted(): void {
+    this.#guard.count("resets");
+  }
+
   ponged(mark: number): void {
     if (mark === DRAIN_MARK && this.#phase === "draining") this.#keepLastStreams();
   }
@@ -204,7 +208,7 @@ export class Http2Connection implements FrameHost {
 
   #keepLastStreams(): void {
     this.streams.takeNoMore();
-    this.#goAway(this.streams.lastId, CODE.NO_ERROR, "");
+    this.#goAway(this.streams.lastTaken, CODE.NO_ERROR, "");
     this.#enter(this.streams.size === 0 ? "ending" : "last_streams");
   }
 
@@ -213,7 +217,11 @@ export class Http2Connection implements FrameHost {
     if (known) this.#log.debug("Closed a connection", { code: error.code, reason: error.message });
     else this.#log.error("Closed a connection", { error });
     this.streams.abandon();
-    this.#goAway(this.streams.lastId, known ? error.code : CODE.INTERNAL_ERROR, known ? error.message : "");
+    this.#goAway(
+      this.streams.lastTaken,
+      known ? error.code : CODE.INTERNAL_ERROR,
+      known ? error.message : "",
+    );
     this.#enter("ending");
   }
 

@@ -47,6 +47,8 @@ export const FRAME_HEAD_BYTES = 9;
 /** Windows before any SETTINGS or WINDOW_UPDATE (section 6.9.2), and the most they may become (6.9.1). */
 export const DEFAULT_WINDOW = 65_535;
 export const LARGEST_WINDOW = 0x7fffffff;
+/** The table of header compression before any SETTINGS (section 6.5.2). */
+export const DEFAULT_HEADER_TABLE = 4_096;
 export const LARGEST_STREAM_ID = 0x7fffffff;
 
 /** The peer broke a rule that ends the connection. */

@@ -47,7 +47,10 @@ export const LINGER_MS = 10_000;
 export interface Http2Limits {
   /** Streams that a connection may open in a second. Default: any number, as for a trusted Envoy. */
   readonly streamsPerSecond: number;
-  /** Streams that a client may reset in a second on a connection. Default: any number: Envoy resets every stream. */
+  /**
+   * Streams that a client may reset in a second on a connection, itself or by breaking a rule of them. Default: any
+   * number: Envoy resets every stream.
+   */
   readonly resetsPerSecond: number;
   readonly maxConnections: number;
   readonly maxStreams: number;

@@ -108,9 +108,9 @@ export class PeerFrames implements FrameHandler {
     if (this.#receiveWindow < CONNECTION_WINDOW / 2) this.#widen();
     const stream = this.#streams.get(id);
     if (stream === undefined) return this.#forNoStream(id, false);
-    if (stream.isRemoteEnded) return stream.reset(CODE.STREAM_CLOSED);
+    if (stream.isRemoteEnded) return stream.fault(CODE.STREAM_CLOSED);
     stream.receiveWindow -= length;
-    if (stream.receiveWindow < 0) return stream.reset(CODE.FLOW_CONTROL_ERROR);
+    if (stream.receiveWindow < 0) return stream.fault(CODE.FLOW_CONTROL_ERROR);
     let from = start;
     let to = end;
     if ((flags & FLAG.PADDED) !== 0) {
@@ -118,8 +118,8 @@ export class PeerFrames implements FrameHandler {
       from++;
     }
     const endsStream = (flags & FLAG.END_STREAM) !== 0;
-    if (from < to) stream.data(bytes, from, to);
-    else if (!endsStream) this.#guard.count("emptyData");
+    stream.data(bytes, from, to);
+    if (from === to && !endsStream) this.#guard.count("emptyData");
     if (endsStream && !stream.isClosed) stream.remoteEnd();
   }
 
@@ -159,8 +159,8 @@ export class PeerFrames implements FrameHandler {
     const trailers = this.#decoder.trailers(bytes, start, end);
     const stream = this.#streams.get(id);
     if (stream === undefined) return this.#forNoStream(id, true);
-    if (stream.isRemoteEnded) return stream.reset(CODE.STREAM_CLOSED);
-    if (!endsStream || !areTrailers(trailers)) return stream.reset(CODE.PROTOCOL_ERROR);
+    if (stream.isRemoteEnded) return stream.fault(CODE.STREAM_CLOSED);
+    if (!endsStream || !areTrailers(trailers)) return stream.fault(CODE.PROTOCOL_ERROR);
     stream.remoteEnd();
   }
 
@@ -177,7 +177,7 @@ export class PeerFrames implements FrameHandler {
         stream.begin(head);
         break;
       case "malformed":
-        return stream.reset(CODE.PROTOCOL_ERROR);
+        return stream.fault(CODE.PROTOCOL_ERROR);
       case "too_large":
         stream.answerPlainly(HEADERS_TOO_LARGE, head.contentLength);
         break;
@@ -192,8 +192,7 @@ export class PeerFrames implements FrameHandler {
 
   /** A frame came for a stream that there is not (section 5.1). */
   #forNoStream(id: number, isHeaders: boolean): void {
-    if (id === 0 || id > this.#streams.lastId || (id & 1) === 0)
-      throw protocolError("a frame is for a stream that is not open");
+    if (this.#streams.isIdle(id)) throw protocolError("a frame is for a stream that is not open");
     this.#guard.count("ignored");
     const ending = this.#streams.endingOf(id);
     if (ending === "ours") return;
@@ -213,8 +212,7 @@ export class PeerFrames implements FrameHandler {
   }
 
   #resetByPeer(id: number, length: number): void {
-    if (id === 0 || id > this.#streams.lastId)
-      throw protocolError("RST_STREAM is for a stream that is not open");
+    if (this.#streams.isIdle(id)) throw protocolError("RST_STREAM is for a stream that is not open");
     if (length !== NUMBER_BYTES) throw frameSizeError();
     const stream = this.#streams.get(id);
     if (stream === undefined) return this.#guard.count("ignored");
@@ -254,11 +252,11 @@ export class PeerFrames implements FrameHandler {
       if (by === 0) throw protocolError("a window grows by nothing");
       return this.#sender.widen(by);
     }
-    if (id > this.#streams.lastId) throw protocolError("WINDOW_UPDATE is for a stream that is not open");
+    if (this.#streams.isIdle(id)) throw protocolError("WINDOW_UPDATE is for a stream that is not open");
     const stream = this.#streams.get(id);
     if (stream === undefined) return this.#guard.count("ignored");
-    if (by === 0) stream.reset(CODE.PROTOCOL_ERROR);
-    else if (!this.#sender.widenStream(stream, by)) stream.reset(CODE.FLOW_CONTROL_ERROR);
+    if (by === 0) stream.fault(CODE.PROTOCOL_ERROR);
+    else if (!this.#sender.widenStream(stream, by)) stream.fault(CODE.FLOW_CONTROL_ERROR);
   }
 
   #widen(): void {

@@ -1,5 +1,5 @@
 // What the server says in headers, encoded once.
-import { FLAG, FRAME } from "./frames.ts";
+import { FLAG, FRAME, FRAME_HEAD_BYTES } from "./frames.ts";
 import { encodeHeaders } from "./hpack/encode.ts";
 import { Output } from "./output.ts";
 
@@ -14,6 +14,9 @@ export const STATUS = {
 
 /** Text beside a status, in characters; what is longer is cut. */
 const STATUS_TEXT_CHARACTERS = 1_000;
+const FLAGS_AT = 4;
+/** A change of the table's size, to 0. */
+const NO_TABLE = Buffer.from([0x20]);
 const GRPC_HEAD = [
   [":status", "200"],
   ["content-type", "application/grpc"],
@@ -41,6 +44,11 @@ export function trailersFrame(status: number, text: string): Buffer {
 export function onlyTrailersFrame(status: number, text: string): Buffer {
   const headers = [...GRPC_HEAD, ...statusHeaders(status, text)];
   return frameOf(FLAG.END_HEADERS | FLAG.END_STREAM, encodeHeaders(headers));
+}
+
+/** The same headers behind the word that they, and all later ones, use no table (RFC 7541 section 6.3). */
+export function withoutTable(frame: Buffer): Buffer {
+  return frameOf(frame[FLAGS_AT]!, Buffer.concat([NO_TABLE, frame.subarray(FRAME_HEAD_BYTES)]));
 }
 
 function statusHeaders(status: number, text: string): [string, string][] {

@@ -2,10 +2,20 @@
 // (RFC 9113 sections 5.2 and 6.9).
 
 import { PREFIX_BYTES } from "./assembly.ts";
-import { CODE, ConnectionError, DEFAULT_WINDOW, FLAG, FRAME, LARGEST_WINDOW, writeUint32 } from "./frames.ts";
+import {
+  CODE,
+  ConnectionError,
+  DEFAULT_HEADER_TABLE,
+  DEFAULT_WINDOW,
+  FLAG,
+  FRAME,
+  LARGEST_WINDOW,
+  writeUint32,
+} from "./frames.ts";
 import { MAX_FRAME_BYTES, PAUSE_READING_BYTES } from "./limits.ts";
 import { Output } from "./output.ts";
-import { RESPONSE_HEAD } from "./responses.ts";
+import { RESPONSE_HEAD, withoutTable } from "./responses.ts";
+import type { PeerSettings } from "./settings.ts";
 
 /** What a queued message costs beside its bytes. */
 const MESSAGE_OVERHEAD_BYTES = 128;
@@ -50,6 +60,8 @@ export class Sender {
   #window = DEFAULT_WINDOW;
   #initialWindow = DEFAULT_WINDOW;
   #maxFrame = MAX_FRAME_BYTES;
+  /** Headers here use no table; a peer that made its own smaller is to be told (RFC 7541 section 4.2). */
+  #tableNotice: "none" | "due" | "given" = "none";
   /** Bytes of all backlogs, with what their messages cost beside. */
   #backlogBytes = 0;
 
@@ -67,8 +79,13 @@ export class Sender {
     return this.#backlogBytes + this.output.pending;
   }
 
-  /** Writes a whole frame that was made for stream 0. */
-  template(frame: Buffer, id: number): void {
+  /** Writes a whole frame of headers that was made for stream 0. */
+  template(headers: Buffer, id: number): void {
+    let frame = headers;
+    if (this.#tableNotice === "due") {
+      this.#tableNotice = "given";
+      frame = withoutTable(headers);
+    }
     const at = this.output.reserve(frame.length);
     const { bytes } = this.output;
     bytes.set(frame, at);
@@ -163,8 +180,9 @@ export class Sender {
   }
 
   /** The peer changes what it takes (section 6.9.2). */
-  adjust(settings: { initialWindow?: number; maxFrame?: number }, streams: Iterable<SendingStream>): void {
-    const { initialWindow, maxFrame } = settings;
+  adjust(settings: PeerSettings, streams: Iterable<SendingStream>): void {
+    const { initialWindow, maxFrame, headerTable = DEFAULT_HEADER_TABLE } = settings;
+    if (headerTable < DEFAULT_HEADER_TABLE && this.#tableNotice === "none") this.#tableNotice = "due";
     // What it may take is no duty: frames as large as ours are, so that no answer makes another wait for long.
     if (maxFrame !== undefined) this.#maxFrame = Math.min(maxFrame, LARGEST_SENT_FRAME);
     if (initialWindow === undefined || initialWindow === this.#initialWindow) return;

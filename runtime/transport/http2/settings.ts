@@ -5,10 +5,12 @@ import { HEADER_TABLE_BYTES, MAX_FRAME_BYTES, MAX_HEADER_LIST_BYTES } from "./li
 const SETTING_BYTES = 6;
 const LARGEST_FRAME = 0xffffff;
 
-/** What a client's SETTINGS change here; the rest is of no use to a server that neither pushes nor compresses. */
+/** What a client's SETTINGS change here; the rest is of no use to a server that does not push. */
 export interface PeerSettings {
   initialWindow?: number;
   maxFrame?: number;
+  /** The smallest that it was, where it changed more than once. */
+  headerTable?: number;
 }
 
 /** @throws {ConnectionError} If a setting has a value that it may not have. */
@@ -29,6 +31,8 @@ export function readSettings(bytes: Uint8Array, start: number, end: number): Pee
         throw new ConnectionError(CODE.PROTOCOL_ERROR, "the frame size is out of bounds");
       }
       settings.maxFrame = value;
+    } else if (id === SETTING.HEADER_TABLE_SIZE) {
+      settings.headerTable = Math.min(value, settings.headerTable ?? value);
     } else if (id === SETTING.ENABLE_PUSH && value > 1) {
       throw new ConnectionError(CODE.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1");
     }

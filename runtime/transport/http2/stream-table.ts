@@ -10,10 +10,20 @@ export class StreamTable {
   #ended: GrpcStream[] = [];
   /** The last that the peer has opened. */
   lastId = 0;
-  #lastTaken = LARGEST_STREAM_ID;
+  #lastToTake = LARGEST_STREAM_ID;
 
   get size(): number {
     return this.#open.size;
+  }
+
+  /** The last that may have been served. Once no more are taken it stays as it is. */
+  get lastTaken(): number {
+    return Math.min(this.lastId, this.#lastToTake);
+  }
+
+  /** Whether nobody has opened it: those with even numbers are the server's, which opens none. */
+  isIdle(id: number): boolean {
+    return id > this.lastId || (id & 1) === 0;
   }
 
   get(id: number): GrpcStream | undefined {
@@ -26,12 +36,12 @@ export class StreamTable {
 
   /** Whether one more may be opened. */
   takes(id: number, most: number): boolean {
-    return id <= this.#lastTaken && this.#open.size < most;
+    return id <= this.#lastToTake && this.#open.size < most;
   }
 
   /** Takes no more than have been opened by now. */
   takeNoMore(): void {
-    this.#lastTaken = this.lastId;
+    this.#lastToTake = this.lastId;
   }
 
   add(stream: GrpcStream): void {

@@ -16,6 +16,8 @@ export interface StreamHost {
   readonly maxMessageBytes: number;
   /** Something was written, perhaps at a time when nothing was read. */
   wake(): void;
+  /** The peer broke a rule of a stream, which is as good as a reset by it. */
+  faulted(): void;
   /** Neither side says any more on it. */
   close(stream: GrpcStream): void;
   /** The receiver threw. */
@@ -107,7 +109,7 @@ export class GrpcStream implements OutgoingStream {
   data(bytes: Buffer, start: number, end: number): void {
     if (this.#expected !== undefined) {
       this.#expected -= end - start;
-      if (this.#expected < 0) return this.reset(CODE.PROTOCOL_ERROR);
+      if (this.#expected < 0) return this.fault(CODE.PROTOCOL_ERROR);
     }
     let at = start;
     while (at < end && !this.#isDeaf) {
@@ -125,13 +127,15 @@ export class GrpcStream implements OutgoingStream {
       this.#deliver(messageView(bytes, at, length));
       at += length;
     }
-    if (this.receiveWindow < STREAM_WINDOW / 2 && this.#assembly === undefined) this.allow(0);
+    // A message that has begun has a window of its own, but not before its length is known.
+    if (this.#assembly?.flag !== undefined) this.#assembly.allowRest();
+    else if (this.receiveWindow < STREAM_WINDOW / 2) this.allow(0);
   }
 
   /** The peer ends its half. */
   remoteEnd(): void {
     this.isRemoteEnded = true;
-    if (this.#expected !== undefined && this.#expected > 0) return this.reset(CODE.PROTOCOL_ERROR);
+    if (this.#expected !== undefined && this.#expected > 0) return this.fault(CODE.PROTOCOL_ERROR);
     if (this.isLocalEnded) return this.#host.close(this);
     if (this.#isEnding) return;
     if (this.#assembly !== undefined)
@@ -161,6 +165,12 @@ export class GrpcStream implements OutgoingStream {
     if (!this.isClosed) this.reset(CODE.NO_ERROR);
   }
 
+  /** Ends the stream because the peer broke a rule of it, as it may do only so often. */
+  fault(code: number): void {
+    this.reset(code);
+    this.#host.faulted();
+  }
+
   /** Ends the stream at once. */
   reset(code: number): void {
     if (this.isClosed) return;
@@ -180,8 +190,7 @@ export class GrpcStream implements OutgoingStream {
   release(): void {
     this.isClosed = true;
     clearTimeout(this.#deadline);
-    this.#assembly?.release();
-    this.#assembly = undefined;
+    this.#forgetMessage();
     this.#host.sender.drop(this);
   }
 
@@ -226,6 +235,12 @@ export class GrpcStream implements OutgoingStream {
     this.refuse(STATUS.RESOURCE_EXHAUSTED, `A message has ${length} bytes, at most ${most} are taken`);
   }
 
+  /** Nobody waits for the rest of the message that comes. */
+  #forgetMessage(): void {
+    this.#assembly?.release();
+    this.#assembly = undefined;
+  }
+
   #deliver(message: Uint8Array): void {
     try {
       this.#receiver?.message(message);
@@ -246,6 +261,7 @@ export class GrpcStream implements OutgoingStream {
   #finish(frame: Buffer): void {
     if (this.#isEnding || this.isClosed) return;
     this.#isEnding = true;
+    this.#forgetMessage();
     if (this.backlog !== undefined) {
       this.backlog.end = frame;
     } else {
