@@ -3,8 +3,9 @@
 
 /** Groups inside each other. Nobody sends any; a hostile peer could send nothing else. */
 const MAX_GROUP_DEPTH = 64;
-/** Bytes of the longest varint. */
+/** Bytes of the longest varint, whose last one has one bit of its 64; and of a tag, whose last one has four of 32. */
 const MAX_VARINT = 10;
+const MAX_TAG = 5;
 
 /** The wire types of protobuf. */
 export const VARINT = 0;
@@ -43,7 +44,11 @@ export class WireReader {
       this.pos++;
       return byte;
     }
+    const start = this.pos;
     const tag = this.varint();
+    const length = this.pos - start;
+    if (length > MAX_TAG || (length === MAX_TAG && this.bytes[this.pos - 1]! > 0x0f))
+      throw new WireError("Cannot read message: the number of a field is too large");
     if (tag < 8) throw new WireError("Cannot read message: a field has the number 0");
     return tag;
   }
@@ -67,7 +72,7 @@ export class WireReader {
     for (let read = 0; read < MAX_VARINT; read++) {
       if (this.pos >= this.limit) throw truncated();
       const byte = this.bytes[this.pos++]!;
-      any |= byte & 0x7f;
+      any |= read === MAX_VARINT - 1 ? byte & 1 : byte & 0x7f;
       if (byte < 0x80) return any !== 0;
     }
     throw new WireError("Cannot read message: a number is longer than ten bytes");
