@@ -220,14 +220,11 @@ export class ExchangeStream implements IncomingStream {
     if (exchange.suspended[direction] && this.#delivery[direction] === "streamed")
       return this.#refuseDelivery(direction);
     this.#send(answerTo(exchange, direction, part));
+    // The peer may have been given up over it.
+    if (this.#finished) return;
     if (exchange.suspended[direction]) {
       this.#phase[direction] = "suspended";
-      const { bodyWaitMs } = this.#context;
-      this.#bodyTimer = setTimeout(() => {
-        // No message set this going: what policies do about the denial has a time of its own.
-        exchange.messageArrived(performance.now());
-        this.#refuseBody(direction, "body_timeout");
-      }, bodyWaitMs);
+      this.#bodyTimer = setTimeout(() => this.#bodyMissed(direction), this.#context.bodyWaitMs);
     } else {
       this.#phase[direction] = PHASE_AFTER[part];
       if (direction === "response" || exchange.chain.response.length === 0) return this.#end("answered");
@@ -235,6 +232,16 @@ export class ExchangeStream implements IncomingStream {
     }
     if (this.#waiting.length > 0) this.#receiveWaiting(exchange);
     if (this.#halfClosed && !this.#running()) this.#end("cancelled");
+  }
+
+  #bodyMissed(direction: Direction): void {
+    try {
+      // No message set this going: what policies do about the denial has a time of its own.
+      this.#exchange!.messageArrived(performance.now());
+      this.#refuseBody(direction, "body_timeout");
+    } catch (cause) {
+      this.#breakOff(cause);
+    }
   }
 
   #receiveWaiting(exchange: Exchange): void {
@@ -301,7 +308,12 @@ export class ExchangeStream implements IncomingStream {
     log.repeated("error", "Cannot process a message from Envoy", fields);
     const denial = engineDenial(500, reason, { errorId, style });
     if (this.#exchange !== undefined) this.#exchange.denial = denial;
-    this.#finishWith(denial, this.#exchange?.request.originalMethod ?? "");
+    try {
+      this.#finishWith(denial, this.#exchange?.request.originalMethod ?? "");
+    } catch {
+      // The log has why; where even that cannot be said, nothing may stay behind.
+      this.#end("cancelled");
+    }
   }
 
   /** Ends the stream by a denial to which no policy has anything to say. */
