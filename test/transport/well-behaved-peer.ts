@@ -10,6 +10,7 @@ import {
   frame,
   grpcMessage,
   headers,
+  PADDED,
   reset,
   settings,
   windowUpdate,
@@ -114,14 +115,21 @@ export class WellBehavedPeer {
   #sendSome(stream: Known, wanted: number): void {
     if (stream.hasEnded) return;
     const left = stream.bytes.length - stream.sent;
-    const size = Math.min(wanted, left, 16_384, stream.toSend, this.#toSend);
+    const room = Math.min(16_384, stream.toSend, this.#toSend);
+    const padding = this.#random.chance(0.2) ? Buffer.alloc(this.#random.below(256)) : undefined;
+    const around = padding === undefined ? 0 : 1 + padding.length;
+    if (around > room) return;
+    const size = Math.min(wanted, left, room - around);
     const isEnd = size === left && this.#random.chance(0.5);
     const bytes = stream.bytes.subarray(stream.sent, stream.sent + size);
     stream.sent += size;
-    stream.toSend -= size;
-    this.#toSend -= size;
+    stream.toSend -= size + around;
+    this.#toSend -= size + around;
     stream.hasEnded = isEnd;
-    if (size > 0 || isEnd) this.#send(frame("DATA", { id: stream.id, flags: isEnd ? END_STREAM : 0 }, bytes));
+    const flags = (isEnd ? END_STREAM : 0) | (padding === undefined ? 0 : PADDED);
+    const payload =
+      padding === undefined ? bytes : Buffer.concat([Buffer.from([padding.length]), bytes, padding]);
+    if (payload.length > 0 || isEnd) this.#send(frame("DATA", { id: stream.id, flags }, payload));
   }
 
   #changeSettings(): void {
