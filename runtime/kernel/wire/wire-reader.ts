@@ -5,7 +5,7 @@
 const MAX_GROUP_DEPTH = 64;
 /** Bytes of the longest varint, whose last one has one bit of its 64; and of a tag, whose last one has four of 32. */
 const MAX_VARINT = 10;
-const MAX_TAG = 5;
+const LONGEST_TAG = 5;
 
 /** The wire types of protobuf. */
 export const VARINT = 0;
@@ -47,7 +47,7 @@ export class WireReader {
     const start = this.pos;
     const tag = this.varint();
     const length = this.pos - start;
-    if (length > MAX_TAG || (length === MAX_TAG && this.bytes[this.pos - 1]! > 0x0f))
+    if (length > LONGEST_TAG || (length === LONGEST_TAG && this.bytes[this.pos - 1]! > 0x0f))
       throw new WireError("Cannot read message: the number of a field is too large");
     if (tag < 8) throw new WireError("Cannot read message: a field has the number 0");
     return tag;
