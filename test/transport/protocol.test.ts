@@ -607,6 +607,28 @@ describe("drain", () => {
     expect([peer.take().map(told), peer.streams, peer.ended]).toEqual([["GOAWAY 0 0"], [], true]);
   });
 
+  test("waits for a client that takes the last answers slowly, and not for one that takes none", () => {
+    for (const room of [50_000, 0]) {
+      const peer = new PlayedPeer({ onMessage: ({ out }) => out.send(new Uint8Array(900_000)) });
+      peer.greet({ 4: LARGEST }).send(windowUpdate(0, LARGEST - 65_535), headers(1));
+      peer.connection.drain();
+      const [, ping] = peer.take();
+      peer.room = 0;
+      peer.send(frame("PING", { flags: ACK }, ping!.payload), message(1, "a", END_STREAM));
+      for (let second = 0; second < 25; second++) {
+        peer.room = room;
+        peer.connection.drained();
+        if (!peer.ended && !peer.terminated) peer.pass(1_000);
+      }
+      expect([peer.ended, peer.terminated]).toEqual([room > 0, room === 0]);
+      // Then it has some time to close.
+      peer.pass(9_000);
+      expect(peer.terminated).toBe(room === 0);
+      peer.pass(3_000);
+      expect(peer.terminated).toBe(true);
+    }
+  });
+
   test("does not wait for a client that does not answer", () => {
     const peer = new PlayedPeer().greet();
     peer.connection.drain();

@@ -48,9 +48,9 @@ export class ConnectionClock {
     const { prefaceTimeoutMs, replyTimeoutMs } = this.#limits;
     this.#phaseSince ??= now;
     if (this.#isStalled(state)) return "terminate";
-    if (phase === "ending" || phase === "over") {
-      return now - this.#phaseSince > replyTimeoutMs ? "terminate" : undefined;
-    }
+    // Whoever takes the last of it slowly takes it.
+    if (phase === "ending") return now - this.#movedAt > replyTimeoutMs ? "terminate" : undefined;
+    if (phase === "over") return now - this.#phaseSince > replyTimeoutMs ? "terminate" : undefined;
     if (!state.isGreeted) return now - this.#startedAt > prefaceTimeoutMs ? "terminate" : undefined;
     if (phase === "draining" && now - this.#phaseSince > replyTimeoutMs) return "go_on";
     return this.#checkSilence(state);

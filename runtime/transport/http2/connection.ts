@@ -255,7 +255,7 @@ export class Http2Connection implements FrameHost {
       else this.#socket.resume();
     }
     if (this.#phase !== "ending" || output.pending > 0) return;
-    this.#phase = "over";
+    this.#enter("over");
     this.#socket.end();
   }
 }
