@@ -1,6 +1,7 @@
 import type { HeadersView, Outcome } from "@policy-engine/sdk";
 import { type Denial, denialBody } from "../runtime/chain/denial.ts";
 import type { Exchange } from "../runtime/chain/executor.ts";
+import { headerList } from "../runtime/chain/header-list.ts";
 import { type HeaderEdit, HeaderTable } from "../runtime/chain/header-table.ts";
 import type { DynamicMetadata, ResponseMessage } from "../runtime/chain/messages.ts";
 import { jsonOf, textOf } from "./message-text.ts";
@@ -99,7 +100,7 @@ export class TestExchange {
     this.path = fromWire(request.path);
     this.authority = fromWire(request.authority);
     this.scheme = request.scheme;
-    this.headers = new HeaderTable(request.headers.lines());
+    this.headers = new HeaderTable(headerList(request.headers.lines()));
     this.body = request.newContent ?? content;
     this.reroute = request.reroute;
     this.answer = exchange.denial && answerOf(exchange.denial, host.method);
@@ -152,7 +153,7 @@ export class TestExchange {
     const { denial } = exchange;
     const answer = denial && answerOf(denial, method);
     const response = exchange.response!;
-    const headers = answer?.headers ?? new HeaderTable(response.headers.lines());
+    const headers = answer?.headers ?? new HeaderTable(headerList(response.headers.lines()));
     const body = denial === undefined ? bodyLeft(response, content) : denialBody(denial, method);
     return {
       outcome: outcomeOf(exchange, cancelled),
@@ -219,7 +220,7 @@ function outcomeOf(exchange: Exchange, cancelled: boolean): Outcome {
 function answerOf(denial: Denial, method: string): TestAnswer {
   return {
     status: denial.response.status,
-    headers: new HeaderTable(denial.response.headers.lines()),
+    headers: new HeaderTable(headerList(denial.response.headers.lines())),
     body: new TextDecoder().decode(denialBody(denial, method)),
     reason: denial.reason,
     grpcStatus: denial.grpcStatus,

@@ -1,5 +1,5 @@
 import type { Attributes, Client } from "@policy-engine/sdk";
-import { HeaderLine } from "../runtime/chain/header-table.ts";
+import { type HeaderLine, type HeaderList, headerList } from "../runtime/chain/header-list.ts";
 import type { ReceivedRequest, ReceivedResponse } from "../runtime/chain/messages.ts";
 
 type HeaderValue = string | Uint8Array;
@@ -88,12 +88,12 @@ export function receivedResponse(init: TestResponseInit, method: string): Receiv
 const encoder = new TextEncoder();
 
 function linesWithBody(init: { readonly headers?: HeadersInit; readonly body?: BodyInit }): {
-  readonly lines: readonly HeaderLine[];
+  readonly lines: HeaderList;
   readonly content: Uint8Array;
 } {
   const lines = headerLines(init.headers);
   const { body } = init;
-  if (body === undefined) return { lines, content: new Uint8Array(0) };
+  if (body === undefined) return { lines: headerList(lines), content: new Uint8Array(0) };
   const has = (name: string): boolean => lines.some((line) => line.name === name);
   const isBytes = body instanceof Uint8Array;
   if (!isBytes && has("content-encoding")) {
@@ -103,12 +103,12 @@ function linesWithBody(init: { readonly headers?: HeadersInit; readonly body?: B
   }
   const content = isBytes ? body : encoder.encode(typeof body === "string" ? body : JSON.stringify(body));
   if (!isBytes && typeof body !== "string" && !has("content-type")) {
-    lines.push(new HeaderLine("content-type", "application/json"));
+    lines.push({ name: "content-type", value: "application/json" });
   }
   if (!has("content-length") && !has("transfer-encoding")) {
-    lines.push(new HeaderLine("content-length", String(content.length)));
+    lines.push({ name: "content-length", value: String(content.length) });
   }
-  return { lines, content };
+  return { lines: headerList(lines), content };
 }
 
 function headerLines(headers: HeadersInit = {}): HeaderLine[] {
@@ -117,6 +117,6 @@ function headerLines(headers: HeadersInit = {}): HeaderLine[] {
       throw new TypeError(`Cannot send header "${name}": it is a pseudo-header, use method, path or status`);
     }
     const values = typeof value === "string" || value instanceof Uint8Array ? [value] : value;
-    return values.map((text) => new HeaderLine(name.toLowerCase(), text));
+    return values.map((value): HeaderLine => ({ name: name.toLowerCase(), value }));
   });
 }

@@ -1,7 +1,7 @@
 // Conditions as people write them, and one exchange to evaluate them over.
 
 import type { ExchangeFacts } from "../../runtime/chain/contexts.ts";
-import { HeaderLine } from "../../runtime/chain/header-table.ts";
+import { headerList } from "../../runtime/chain/header-list.ts";
 import { RequestMessage, ResponseMessage } from "../../runtime/chain/messages.ts";
 import { BROWSER_HEADERS } from "../browser-headers.ts";
 
@@ -47,12 +47,15 @@ export const REQUEST = new RequestMessage({
   path: `${PATH}?expand=items`,
   authority: AUTHORITY,
   scheme: "https",
-  lines: LINES.map(([name, value]) => new HeaderLine(name, value)),
+  lines: headerList(LINES.map(([name, value]) => ({ name, value }))),
   client: CLIENT,
   attributes: {},
 });
 
-export const RESPONSE = new ResponseMessage({ status: 503, lines: [new HeaderLine("server", "orders")] });
+export const RESPONSE = new ResponseMessage({
+  status: 503,
+  lines: headerList([{ name: "server", value: "orders" }]),
+});
 
 /** The same exchange in plain maps, for evaluators that take those. */
 export function plainVariables(): Readonly<Record<string, unknown>> {

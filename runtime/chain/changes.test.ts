@@ -1,12 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import type { RequestChanges, ResponseChanges } from "@policy-engine/sdk";
 import { applyRequestChanges, applyResponseChanges } from "./changes.ts";
-import { HeaderLine } from "./header-table.ts";
+import { headerList } from "./header-list.ts";
 import { type DynamicMetadata, RequestMessage, ResponseMessage } from "./messages.ts";
 
 /** Stands in every value that is refused; no message may repeat it. */
 const SECRET = "s3cret";
-const LINES = [new HeaderLine("x-a", "1"), new HeaderLine("x-b", "2")];
+const LINES = headerList([
+  { name: "x-a", value: "1" },
+  { name: "x-b", value: "2" },
+]);
 
 function request(path = "/a?x=1", method = "GET"): RequestMessage {
   return new RequestMessage({
@@ -233,7 +236,7 @@ describe("status", () => {
     [304, 200, false, ["-content-length"]],
     [200, 404, false, []],
   ])("edge: %d as %d: drops the body %p, %j", (before, status, drops, edits) => {
-    const lines = [new HeaderLine("content-length", "5")];
+    const lines = headerList([{ name: "content-length", value: "5" }]);
     const response = new ResponseMessage({ status: before, lines, hasBody: before === 200 });
     applyResponseChanges(response, { status }, { metadata: {}, need: "none" });
     expect(response.newContent?.length).toBe(drops ? 0 : undefined);
@@ -297,7 +300,7 @@ describe("what is no object of changes", () => {
   ])("%s", (_, result) => {
     refusal(() => applied(result));
     refusal(() =>
-      applyResponseChanges(new ResponseMessage({ status: 200, lines: [] }), result, {
+      applyResponseChanges(new ResponseMessage({ status: 200, lines: headerList([]) }), result, {
         metadata: {},
         need: "none",
       }),

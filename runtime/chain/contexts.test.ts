@@ -2,10 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { type Policy, type RequestContext, type RequestResult, respond } from "@policy-engine/sdk";
 import { SILENT, type TestStep, testChain } from "../../test/helpers/kernel.ts";
 import { Exchange } from "./executor.ts";
-import { HeaderLine } from "./header-table.ts";
+import { headerList } from "./header-list.ts";
 import type { ReceivedRequest } from "./messages.ts";
 
-const RESPONSE = { status: 200, lines: [] };
+const RESPONSE = { status: 200, lines: headerList([]) };
 
 interface Options extends Partial<ReceivedRequest> {
   readonly headers?: readonly [string, string][];
@@ -22,7 +22,7 @@ function exchange(steps: readonly (Policy | TestStep)[], options: Options = {}):
       path: "/",
       authority: "a.test",
       scheme: "http",
-      lines: headers.map(([name, value]) => new HeaderLine(name, value)),
+      lines: headerList(headers.map(([name, value]) => ({ name, value }))),
       client: { address: "10.0.0.1", port: 4711 },
       attributes: { "source.address": "10.0.0.1:4711" },
       ...received,

@@ -2,7 +2,7 @@ import { STATUS_CODES } from "node:http";
 import type { ImmediateResponse } from "@policy-engine/sdk";
 import { detailsOf } from "../../sdk/respond.ts";
 import { headerOperations } from "./changes.ts";
-import { HeaderLine } from "./header-table.ts";
+import { type HeaderLine, headerList } from "./header-list.ts";
 import { type DynamicMetadata, isBodiless, ResponseMessage } from "./messages.ts";
 
 /** Why the engine itself refused an exchange. Part of the interface: in bodies, logs and metrics. */
@@ -80,8 +80,8 @@ export const PLAIN_DENIALS: DenialStyle = { format: "text", metadataNamespace: u
 
 const encoder = new TextEncoder();
 const EMPTY = new Uint8Array(0);
-const TEXT = new HeaderLine("content-type", "text/plain");
-const PROBLEM = new HeaderLine("content-type", "application/problem+json");
+const TEXT: HeaderLine = { name: "content-type", value: "text/plain" };
+const PROBLEM: HeaderLine = { name: "content-type", value: "application/problem+json" };
 
 /**
  * The denial that a policy asked for.
@@ -94,7 +94,7 @@ export function denialOf(
 ): Denial {
   const { status, headers, body, reason = "denied", grpcStatus } = detailsOf(response);
   const lines = headerOperations("headers", headers).flatMap(({ name, values }) =>
-    values.map((value) => new HeaderLine(name, value)),
+    values.map((value): HeaderLine => ({ name, value })),
   );
   if (body !== undefined && typeof body !== "string" && !(body instanceof Uint8Array)) {
     throw new TypeError("Cannot respond with the body: it is neither text nor bytes");
@@ -140,7 +140,7 @@ type DenialFacts = Pick<Denial, "outcome" | "reason" | "decider" | "errorId">;
 
 interface DenialAnswer {
   readonly status: number;
-  readonly lines: HeaderLine[];
+  readonly lines: readonly HeaderLine[];
   readonly body: Uint8Array;
   readonly grpcStatus: number | undefined;
 }
@@ -149,7 +149,7 @@ function denial(facts: DenialFacts, answer: DenialAnswer, style: DenialStyle): D
   const { reason, decider } = facts;
   const { status, lines, body, grpcStatus } = answer;
   const by = decider === undefined ? "" : `:${decider.name}:${decider.version}`;
-  const response = new ResponseMessage({ status, lines, hasBody: true });
+  const response = new ResponseMessage({ status, lines: headerList(lines), hasBody: true });
   response.body.arrive(body);
   return {
     outcome: facts.outcome,

@@ -5,6 +5,7 @@ import { type Policy, type RequestResult, respond } from "@policy-engine/sdk";
 import { settle, type TestStep, testChain } from "../../test/helpers/kernel.ts";
 import { createLogger } from "../observability/log.ts";
 import { Exchange } from "./executor.ts";
+import { headerList } from "./header-list.ts";
 
 const SECRET = "s3cret";
 
@@ -30,7 +31,7 @@ function start(steps: readonly TestStep[]): Running {
     path: "/",
     authority: "a.test",
     scheme: "http",
-    lines: [],
+    lines: headerList([]),
     client: { address: "", port: 0 },
     attributes: {},
   };
@@ -140,7 +141,7 @@ describe("a failing hook", () => {
     const later = single({ onRequest: async () => make() as RequestResult });
     await later.exchange.runRequest();
     const response = single({ onResponse: make as () => undefined });
-    await response.exchange.runResponse({ status: 200, lines: [] });
+    await response.exchange.runResponse({ status: 200, lines: headerList([]) });
     for (const { exchange, lines } of [atOnce, later, response]) {
       expect([exchange.denial?.outcome, exchange.denial?.response.status]).toEqual(["failed", 500]);
       expect([lines.length, lines.join("").includes(SECRET)]).toEqual([1, false]);

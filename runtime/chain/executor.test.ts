@@ -3,9 +3,9 @@ import { describe, expect, test } from "bun:test";
 import { type Policy, respond } from "@policy-engine/sdk";
 import { SILENT, type TestStep, testChain } from "../../test/helpers/kernel.ts";
 import { Exchange } from "./executor.ts";
-import { HeaderLine } from "./header-table.ts";
+import { headerList } from "./header-list.ts";
 
-const RESPONSE = { status: 200, lines: [new HeaderLine("x-up", "1")] };
+const RESPONSE = { status: 200, lines: headerList([{ name: "x-up", value: "1" }]) };
 
 function exchange(steps: readonly TestStep[], responseOrder: "listed" | "reversed" = "listed"): Exchange {
   return new Exchange({
@@ -15,7 +15,7 @@ function exchange(steps: readonly TestStep[], responseOrder: "listed" | "reverse
       path: "/",
       authority: "a.test",
       scheme: "http",
-      lines: [],
+      lines: headerList([]),
       client: { address: "", port: 0 },
       attributes: {},
     },
@@ -184,7 +184,7 @@ describe("short circuit", () => {
     const { request } = exchange([]);
     const received = {
       ...request,
-      lines: [],
+      lines: headerList([]),
       client: request.client,
       attributes: {},
       method: "GET",

@@ -6,7 +6,7 @@ import { type TestStep, testChain } from "../../test/helpers/kernel.ts";
 import { RecordingLogger } from "../../testing/recording-logger.ts";
 import type { Step } from "./chain.ts";
 import { Exchange } from "./executor.ts";
-import { HeaderLine } from "./header-table.ts";
+import { headerList } from "./header-list.ts";
 import type { MessageBudget } from "./message-budget.ts";
 import type { ReceivedRequest } from "./messages.ts";
 
@@ -26,13 +26,13 @@ function start(steps: readonly TestStep[], { budget, request, bodyBytes }: Optio
   const { steps: all, request: first, response } = compiled;
   const chain = { ...compiled, steps: of(all), request: of(first), response: of(response) };
   const received: ReceivedRequest = {
-    ...{ method: "POST", path: "/", authority: "a.test", scheme: "http", lines: [] },
+    ...{ method: "POST", path: "/", authority: "a.test", scheme: "http", lines: headerList([]) },
     ...{ client: { address: "", port: 0 }, attributes: {}, ...request },
   };
   return { exchange: new Exchange({ chain, request: received, budget, log }), lines: log.lines };
 }
 
-const OK = { status: 200, lines: [] };
+const OK = { status: 200, lines: headerList([]) };
 const forever = (): Promise<never> => new Promise(() => {});
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 function thrower(): never {
@@ -140,7 +140,7 @@ describe("FR-053: failure mode open", () => {
 });
 
 describe("FR-053: a body that cannot be decoded", () => {
-  const gzip = [new HeaderLine("content-encoding", "gzip")];
+  const gzip = headerList([{ name: "content-encoding", value: "gzip" }]);
   const broken = new TextEncoder().encode("this is no gzip");
   const reads = (failureMode: "open" | "closed", ran: string[]): TestStep[] => [
     {

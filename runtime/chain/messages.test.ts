@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { applyResponseChanges } from "./changes.ts";
-import { HeaderLine } from "./header-table.ts";
+import { headerList } from "./header-list.ts";
 import { ResponseMessage } from "./messages.ts";
 
 function response(length: string): ResponseMessage {
-  const lines = [new HeaderLine("content-length", length)];
+  const lines = headerList([{ name: "content-length", value: length }]);
   return new ResponseMessage({ status: 200, lines, hasBody: true });
 }
 
@@ -34,7 +34,7 @@ describe("the length of a response", () => {
   });
 
   test("edge: the length in answer to HEAD stays", () => {
-    const lines = [new HeaderLine("content-length", "5")];
+    const lines = headerList([{ name: "content-length", value: "5" }]);
     const message = new ResponseMessage({ status: 200, lines, hasBody: true, method: "HEAD" });
     message.dropBody();
     expect([editsOf(message), message.newContent]).toEqual([[], undefined]);

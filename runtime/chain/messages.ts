@@ -1,5 +1,6 @@
 import type { Client, OriginalRequest } from "@policy-engine/sdk";
-import { type HeaderEdit, type HeaderLine, HeaderTable } from "./header-table.ts";
+import type { HeaderList } from "./header-list.ts";
+import { type HeaderEdit, HeaderTable } from "./header-table.ts";
 import { type BodyNeed, MessageBody } from "./message-body.ts";
 
 /**
@@ -19,7 +20,7 @@ export interface ReceivedRequest {
   readonly path: string;
   readonly authority: string;
   readonly scheme: string;
-  readonly lines: readonly HeaderLine[];
+  readonly lines: HeaderList;
   readonly client: Client;
   readonly attributes: Readonly<Record<string, string | number | boolean>>;
   /** Whether a body follows the headers, or trailers do. Default: false. */
@@ -29,7 +30,7 @@ export interface ReceivedRequest {
 /** A response as it was received. */
 export interface ReceivedResponse {
   readonly status: number;
-  readonly lines: readonly HeaderLine[];
+  readonly lines: HeaderList;
   /** Whether a body follows the headers, or trailers do. Default: false. */
   readonly hasBody?: boolean;
   /** The method as the client sent it: a response to HEAD has no body, whatever its headers say. */

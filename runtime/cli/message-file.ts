@@ -1,6 +1,6 @@
 // Requests and responses in files, for `run`: a raw HTTP/1.1 message, or JSON with its parts.
 import { open } from "node:fs/promises";
-import { HeaderLine } from "../chain/header-table.ts";
+import { type HeaderLine, type HeaderList, headerList } from "../chain/header-list.ts";
 import type { ReceivedRequest, ReceivedResponse } from "../chain/messages.ts";
 import { explainFault, refusal } from "../config/read-text.ts";
 import { type FileMessage, type MessageKind, problemAt, type Reading } from "./file-message.ts";
@@ -65,13 +65,13 @@ async function readBytes(
 }
 
 /** The length is told as a client or an upstream does, unless the file says how the body ends. */
-function linesOf({ headers, content }: FileMessage): HeaderLine[] {
-  const lines = headers.map(([name, value]) => new HeaderLine(name.toLowerCase(), value));
+function linesOf({ headers, content }: FileMessage): HeaderList {
+  const lines = headers.map(([name, value]): HeaderLine => ({ name: name.toLowerCase(), value }));
   const has = (name: string): boolean => lines.some((line) => line.name === name);
   if (content.length > 0 && !has("content-length") && !has("transfer-encoding")) {
-    lines.push(new HeaderLine("content-length", String(content.length)));
+    lines.push({ name: "content-length", value: String(content.length) });
   }
-  return lines;
+  return headerList(lines);
 }
 
 /** The chain has these as Envoy sends them, one character a byte. */

@@ -12,6 +12,7 @@ import {
 } from "@bufbuild/protobuf";
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import fc from "fast-check";
+import { bytesOf, type HeaderList } from "../chain/header-list.ts";
 import type { HeaderEdit } from "../chain/header-table.ts";
 import {
   ProcessingRequestSchema,
@@ -114,8 +115,8 @@ function asOurs(wire: Uint8Array): unknown {
   };
 }
 
-function linesOf(lines: readonly { name: string; text: string; bytes: Uint8Array }[]): unknown[] {
-  return lines.map((line) => [line.name, line.text, [...line.bytes]]);
+function linesOf(lines: HeaderList): unknown[] {
+  return lines.names.map((name, index) => [name, lines.text(index), [...bytesOf(lines.value(index))]]);
 }
 
 /** The same, by protobuf-es. */

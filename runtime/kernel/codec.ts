@@ -2,7 +2,7 @@
 // headers, attributes and metadata are read when they are asked for. Unknown fields are skipped, at any depth.
 import type { ReceivedRequest, ReceivedResponse } from "../chain/messages.ts";
 import type { MessageKind } from "./phases.ts";
-import { pseudoHeader, type ReceivedHeaders, readHeaders } from "./wire/read-headers.ts";
+import { ReceivedHeaders, readHeaders } from "./wire/read-headers.ts";
 import { enterEntry, readScalars, type Scalar } from "./wire/read-struct.ts";
 import { LENGTH, VARINT, WireReader } from "./wire/wire-reader.ts";
 
@@ -168,8 +168,8 @@ export class EnvoyMessage {
   /** The response of a `response_headers` message, to a request of this method. */
   response(method: string): ReceivedResponse {
     const headers = this.#headersOf("response_headers") ?? NO_HEADERS;
-    const { lines, endOfStream } = headers;
-    return { status: Number(pseudoHeader(headers, ":status")), lines, hasBody: !endOfStream, method };
+    const status = Number(headers.pseudo(":status"));
+    return { status, lines: headers, hasBody: !headers.endOfStream, method };
   }
 
   /** Every scalar attribute that Envoy was told to send. */
@@ -206,25 +206,25 @@ class EnvoyRequest implements ReceivedRequest {
   }
 
   get method(): string {
-    this.#method ??= pseudoHeader(this.#headers, ":method");
+    this.#method ??= this.#headers.pseudo(":method");
     return this.#method;
   }
 
   get path(): string {
-    this.#path ??= pseudoHeader(this.#headers, ":path");
+    this.#path ??= this.#headers.pseudo(":path");
     return this.#path;
   }
 
   get authority(): string {
-    return pseudoHeader(this.#headers, ":authority");
+    return this.#headers.pseudo(":authority");
   }
 
   get scheme(): string {
-    return pseudoHeader(this.#headers, ":scheme");
+    return this.#headers.pseudo(":scheme");
   }
 
   get lines(): ReceivedRequest["lines"] {
-    return this.#headers.lines;
+    return this.#headers;
   }
 
   get client(): ReceivedRequest["client"] {
@@ -242,7 +242,8 @@ class EnvoyRequest implements ReceivedRequest {
 }
 
 /** Of a message that has none: nothing follows it either. */
-const NO_HEADERS: ReceivedHeaders = { pseudo: [], lines: [], endOfStream: true };
+const NO_HEADERS = new ReceivedHeaders(new Uint8Array(0));
+NO_HEADERS.endOfStream = true;
 const NO_BODY: { readonly content: Uint8Array; readonly endOfStream: boolean } = {
   content: new Uint8Array(0),
   endOfStream: true,

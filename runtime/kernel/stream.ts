@@ -386,7 +386,9 @@ const KINDS = Object.keys(PARTS) as MessageKind[];
 const PHASE_AFTER: Readonly<Record<Part, Phase>> = { headers: "open", body: "bodied", trailers: "closed" };
 
 function requestIdIn(message: EnvoyMessage): string {
-  return requestIdOf(message.request().lines.find(({ name }) => name === "x-request-id")?.text);
+  const { lines } = message.request();
+  const index = lines.names.indexOf("x-request-id");
+  return requestIdOf(index === -1 ? undefined : lines.text(index));
 }
 
 function answerTo(exchange: Exchange, direction: Direction, part: Part): Uint8Array {

@@ -1,12 +1,14 @@
 // Headers as Envoy sends them, to the lines of a header table. Values stay where they are in the message; text is
 // made of them when a policy asks.
-import { HeaderLine } from "../../chain/header-table.ts";
+import { type HeaderList, textWithin } from "../../chain/header-list.ts";
 import { headerName } from "./header-names.ts";
 import { LENGTH, type WireReader } from "./wire-reader.ts";
 
 /** More than Envoy takes of anybody (its limit is 100 unless raised, and never above this). */
 const MAX_HEADERS = 16_384;
 const COLON = 0x3a;
+
+const latin1Within = Buffer.prototype.latin1Slice as (this: Uint8Array, start: number, end: number) => string;
 
 /** The fields of HttpHeaders, HeaderMap and HeaderValue, with their wire types. */
 const HEADERS = (1 << 3) | LENGTH;
@@ -16,11 +18,47 @@ const KEY = (1 << 3) | LENGTH;
 const VALUE = (2 << 3) | LENGTH;
 const RAW_VALUE = (3 << 3) | LENGTH;
 
-/** What an HttpHeaders message says. */
-export interface ReceivedHeaders {
-  readonly pseudo: HeaderLine[];
-  readonly lines: HeaderLine[];
-  endOfStream: boolean;
+/** What an HttpHeaders message says. Values stay where they are; only their places are noted. */
+export class ReceivedHeaders implements HeaderList {
+  readonly names: string[] = [];
+  endOfStream = false;
+  readonly #bytes: Uint8Array;
+  /** Start and end of each value. */
+  readonly #places: number[] = [];
+  readonly #pseudoNames: string[] = [];
+  readonly #pseudoPlaces: number[] = [];
+  #texts: (string | undefined)[] | undefined;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  add(name: string, start: number, end: number): void {
+    if (name.charCodeAt(0) === COLON) {
+      this.#pseudoNames.push(name);
+      this.#pseudoPlaces.push(start, end);
+    } else {
+      this.names.push(name);
+      this.#places.push(start, end);
+    }
+  }
+
+  text(index: number): string {
+    this.#texts ??= [];
+    this.#texts[index] ??= textWithin(this.#bytes, this.#places[2 * index]!, this.#places[2 * index + 1]!);
+    return this.#texts[index];
+  }
+
+  value(index: number): Uint8Array {
+    return this.#bytes.subarray(this.#places[2 * index], this.#places[2 * index + 1]);
+  }
+
+  /** A pseudo-header, one character a byte; empty where there is none. Of several the last counts. */
+  pseudo(name: string): string {
+    const index = this.#pseudoNames.lastIndexOf(name);
+    if (index === -1) return "";
+    return latin1Within.call(this.#bytes, this.#pseudoPlaces[2 * index]!, this.#pseudoPlaces[2 * index + 1]!);
+  }
 }
 
 /**
@@ -28,7 +66,7 @@ export interface ReceivedHeaders {
  * @throws {WireError | TypeError} If it is none.
  */
 export function readHeaders(reader: WireReader): ReceivedHeaders {
-  const headers: ReceivedHeaders = { pseudo: [], lines: [], endOfStream: false };
+  const headers = new ReceivedHeaders(reader.bytes);
   const { limit } = reader;
   while (reader.more) {
     const tag = reader.tag();
@@ -42,16 +80,10 @@ export function readHeaders(reader: WireReader): ReceivedHeaders {
   return headers;
 }
 
-/** A pseudo-header, one character a byte; empty where there is none. Of several the last counts. */
-export function pseudoHeader({ pseudo }: ReceivedHeaders, name: string): string {
-  for (let at = pseudo.length - 1; at >= 0; at--) if (pseudo[at]!.name === name) return pseudo[at]!.latin1;
-  return "";
-}
-
 function readHeaderMap(reader: WireReader, headers: ReceivedHeaders): void {
   const { limit } = reader;
   while (reader.more) {
-    if (headers.lines.length >= MAX_HEADERS) throw new RangeError("Cannot read message: too many headers");
+    if (headers.names.length >= MAX_HEADERS) throw new RangeError("Cannot read message: too many headers");
     if (readUsualHeader(reader, headers)) continue;
     const tag = reader.tag();
     if (tag !== HEADER) {
@@ -85,8 +117,7 @@ function readUsualHeader(reader: WireReader, headers: ReceivedHeaders): boolean 
     end <= limit;
   if (!usual) return false;
   reader.pos = end;
-  const name = headerName(bytes, keyStart, valueStart - 2);
-  listOf(headers, name).push(new HeaderLine(name, bytes, valueStart, end));
+  headers.add(headerName(bytes, keyStart, valueStart - 2), valueStart, end);
   return true;
 }
 
@@ -119,10 +150,5 @@ function readHeader(reader: WireReader, headers: ReceivedHeaders): void {
     rawStart = valueStart;
     rawEnd = valueEnd;
   }
-  const name = headerName(bytes, keyStart, keyEnd);
-  listOf(headers, name).push(new HeaderLine(name, bytes, rawStart, rawEnd));
-}
-
-function listOf(headers: ReceivedHeaders, name: string): HeaderLine[] {
-  return name.charCodeAt(0) === COLON ? headers.pseudo : headers.lines;
+  headers.add(headerName(bytes, keyStart, keyEnd), rawStart, rawEnd);
 }
