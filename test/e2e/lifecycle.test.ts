@@ -193,6 +193,24 @@ test(
 );
 
 test(
+  "memory that is freed is kept for a while, unless the environment says otherwise",
+  async () => {
+    const settings = async (env: Record<string, string>): Promise<string[]> => {
+      const engine = await startEngine({ routes, env });
+      const environment = await readFile(`/proc/${engine.pid}/environ`, "utf8");
+      expect(await engine.stop()).toBe(0);
+      return environment.split("\0").filter((variable) => variable.startsWith("MIMALLOC_"));
+    };
+    expect(await settings({})).toEqual([
+      "MIMALLOC_PURGE_DELAY=60000",
+      "MIMALLOC_PURGE_HOLES_MIN_INTERVAL=60000",
+    ]);
+    expect(await settings({ MIMALLOC_PURGE_DELAY: "10" })).toEqual(["MIMALLOC_PURGE_DELAY=10"]);
+  },
+  BUILD_TIMEOUT_MS,
+);
+
+test(
   "US5.4: a request goes through a custom policy that the builder compiled in",
   async () => {
     await withStack(async (stack) => {

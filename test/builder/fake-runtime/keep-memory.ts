@@ -1,0 +1,2 @@
+// The fake serves nothing.
+export {};
