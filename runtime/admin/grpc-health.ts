@@ -104,10 +104,10 @@ function onRequest(
     let isServed = false;
     let onGone: (() => void) | undefined;
     return {
-      message: (bytes) => {
+      message: (bytes, start, end) => {
         if (isServed) return;
         isServed = true;
-        const service = readService(bytes);
+        const service = readService(bytes.subarray(start, end));
         if (service === undefined) out.fail("The request is no HealthCheckRequest", INVALID_ARGUMENT);
         else onGone = serve(service, out);
       },

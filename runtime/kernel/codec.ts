@@ -47,22 +47,20 @@ export const BODY_SEND_MODE = {
 /** How bodies come: whole or not at all; perhaps only in part; or in pieces, behind headers that are gone by then. */
 export type BodyDelivery = "whole" | "partial" | "streamed";
 
-/** Bytes of one part of a message. */
-interface Part {
-  readonly bytes: Uint8Array;
-  readonly start: number;
-  readonly end: number;
-}
-
 /** One message from Envoy. Its bytes must stay as they are. */
 export class EnvoyMessage {
   /** Undefined: a kind that the engine does not know. */
   readonly kind: MessageKind | undefined;
   /** Envoy neither waits for nor wants an answer. */
   readonly observed: boolean = false;
-  readonly #part: Part | undefined;
-  readonly #metadata: readonly Part[] | undefined;
-  readonly #attributeEntries: readonly Part[] | undefined;
+  readonly #bytes: Uint8Array;
+  /** The part that the kind names. */
+  readonly #part: Uint8Array | undefined;
+  readonly #partStart: number = 0;
+  readonly #partEnd: number = 0;
+  /** Starts and ends. */
+  readonly #metadata: readonly number[] | undefined;
+  readonly #attributeEntries: readonly number[] | undefined;
   readonly #hasProtocol: boolean = false;
   readonly #requestBodyMode: number = BODY_SEND_MODE.none;
   readonly #responseBodyMode: number = BODY_SEND_MODE.none;
@@ -70,36 +68,46 @@ export class EnvoyMessage {
   #headers: ReceivedHeaders | undefined;
 
   /** @throws {WireError} If the bytes are not a ProcessingRequest. */
-  constructor(bytes: Uint8Array) {
-    const reader = new WireReader(bytes);
-    let metadata: Part[] | undefined;
-    let attributes: Part[] | undefined;
+  constructor(bytes: Uint8Array, start = 0, end: number = bytes.length) {
+    this.#bytes = bytes;
+    const reader = new WireReader(bytes, start, end);
+    let metadata: number[] | undefined;
+    let attributes: number[] | undefined;
     while (reader.more) {
       const tag = reader.tag();
       if (tag >= FIRST_KIND && tag <= LAST_KIND && (tag & 7) === LENGTH) {
         const kind = KINDS[tag >>> 3];
-        const part = takePart(reader);
+        const partEnd = reader.end();
         // Of several the last counts, and two of a kind are one: so protobuf has it.
-        this.#part = kind === this.kind && this.#part !== undefined ? joined(this.#part, part) : part;
+        if (kind === this.kind && this.#part !== undefined) {
+          const before = this.#part.subarray(this.#partStart, this.#partEnd);
+          this.#part = Buffer.concat([before, bytes.subarray(reader.pos, partEnd)]);
+          this.#partStart = 0;
+          this.#partEnd = this.#part.length;
+        } else {
+          this.#part = bytes;
+          this.#partStart = reader.pos;
+          this.#partEnd = partEnd;
+        }
         this.kind = kind;
+        reader.pos = partEnd;
       } else if (tag === ATTRIBUTES) {
         attributes ??= [];
-        attributes.push(takePart(reader));
+        takePlace(reader, attributes);
       } else if (tag === METADATA_CONTEXT) {
         metadata ??= [];
-        metadata.push(takePart(reader));
+        takePlace(reader, metadata);
       } else if (tag === OBSERVABILITY_MODE) this.observed = reader.bool();
       else if (tag === PROTOCOL_CONFIG) {
-        const end = reader.end();
+        reader.limit = reader.end();
         this.#hasProtocol = true;
-        reader.limit = end;
         while (reader.more) {
           const field = reader.tag();
           if (field === REQUEST_BODY_MODE) this.#requestBodyMode = reader.varint();
           else if (field === RESPONSE_BODY_MODE) this.#responseBodyMode = reader.varint();
           else reader.skip(field);
         }
-        reader.limit = bytes.length;
+        reader.limit = end;
       } else reader.skip(tag);
     }
     this.#metadata = metadata;
@@ -124,7 +132,7 @@ export class EnvoyMessage {
     if (this.#part === undefined || (this.kind !== "request_body" && this.kind !== "response_body")) {
       return NO_BODY;
     }
-    const reader = readerOf(this.#part);
+    const reader = new WireReader(this.#part, this.#partStart, this.#partEnd);
     let content = NO_BODY.content;
     let endOfStream = false;
     while (reader.more) {
@@ -148,8 +156,7 @@ export class EnvoyMessage {
   /** A text in the dynamic metadata that Envoy was told to forward. */
   metadata(namespace: string, key: string): string | undefined {
     const scalars: Record<string, Scalar> = Object.create(null);
-    for (const part of this.#metadata ?? []) {
-      const reader = readerOf(part);
+    for (const reader of this.#readersOf(this.#metadata)) {
       while (reader.more) {
         const tag = reader.tag();
         if (tag === FILTER_METADATA) readNamed(reader, namespace, scalars);
@@ -176,8 +183,7 @@ export class EnvoyMessage {
   attributes(): Readonly<Record<string, Scalar>> {
     if (this.#attributes === undefined) {
       const scalars: Record<string, Scalar> = Object.create(null);
-      for (const { bytes, start, end } of this.#attributeEntries ?? []) {
-        const reader = new WireReader(bytes, start, end);
+      for (const reader of this.#readersOf(this.#attributeEntries)) {
         if (enterEntry(reader, ATTRIBUTES_KEY)) replaceScalars(reader, scalars);
       }
       this.#attributes = scalars;
@@ -187,8 +193,16 @@ export class EnvoyMessage {
 
   #headersOf(kind: MessageKind): ReceivedHeaders | undefined {
     if (this.kind !== kind || this.#part === undefined) return undefined;
-    this.#headers ??= readHeaders(readerOf(this.#part));
+    this.#headers ??= readHeaders(new WireReader(this.#part, this.#partStart, this.#partEnd));
     return this.#headers;
+  }
+
+  #readersOf(places: readonly number[] = []): WireReader[] {
+    const readers: WireReader[] = [];
+    for (let at = 0; at < places.length; at += 2) {
+      readers.push(new WireReader(this.#bytes, places[at], places[at + 1]));
+    }
+    return readers;
   }
 }
 
@@ -253,20 +267,11 @@ function isFullDuplex(mode: number): boolean {
   return mode === BODY_SEND_MODE.fullDuplexStreamed || mode === BODY_SEND_MODE.grpc;
 }
 
-function takePart(reader: WireReader): Part {
+/** Notes where the record that begins here starts and ends. */
+function takePlace(reader: WireReader, places: number[]): void {
   const end = reader.end();
-  const part = { bytes: reader.bytes, start: reader.pos, end };
+  places.push(reader.pos, end);
   reader.pos = end;
-  return part;
-}
-
-function readerOf({ bytes, start, end }: Part): WireReader {
-  return new WireReader(bytes, start, end);
-}
-
-function joined(...parts: readonly Part[]): Part {
-  const bytes = Buffer.concat(parts.map(({ bytes, start, end }) => bytes.subarray(start, end)));
-  return { bytes, start: 0, end: bytes.length };
 }
 
 /** Reads the map entry that begins here if it is that one. */

@@ -1,6 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { type Policy, respond } from "@policy-engine/sdk";
-import { type DrivenStream, GET, KernelDriver, settle, testChain } from "../../test/helpers/kernel.ts";
+import {
+  type DrivenStream,
+  envoyMessage,
+  GET,
+  KernelDriver,
+  settle,
+  testChain,
+} from "../../test/helpers/kernel.ts";
 
 const SEND = 1;
 const SKIP = 2;
@@ -217,6 +224,13 @@ describe("phases", () => {
     const stream = single(both);
     stream.incoming.message(new Uint8Array([0x7a, 0x00]));
     expect(stream.denial?.status).toBe(500);
+  });
+
+  test.each([undefined, "abc", "99", "2000"])("response headers with the status %j are refused", (status) => {
+    const stream = single(both).send("request_headers");
+    const headers = status === undefined ? [] : ([[":status", status]] as const);
+    stream.incoming.message(envoyMessage("response_headers", { headers }));
+    expect(stream.denial).toMatchObject({ status: 500, details: "policy_engine:out_of_order" });
   });
 
   test("half-close while a hook runs: the answer still comes, then the stream fails", async () => {

@@ -52,7 +52,7 @@ export class ExchangeStream implements IncomingStream {
   readonly #out: OutgoingStream;
   readonly #phase: Record<Direction, Phase> = { request: "idle", response: "idle" };
   /** Messages of a direction whose steps are running, and when they came. */
-  readonly #waiting: { readonly message: EnvoyMessage; readonly at: number }[] = [];
+  #waiting: { readonly message: EnvoyMessage; readonly at: number }[] | undefined;
   /** Envoy neither waits for nor wants answers: the chain runs, and nothing is sent. */
   #observed = false;
   #halfClosed = false;
@@ -86,12 +86,12 @@ export class ExchangeStream implements IncomingStream {
     context.metrics.streamsActive.inc();
   }
 
-  message(bytes: Uint8Array): void {
+  message(bytes: Uint8Array, start = 0, end: number = bytes.length): void {
     if (this.#closing) return;
     const at = performance.now();
     this.#since ??= at;
     try {
-      const message = new EnvoyMessage(bytes);
+      const message = new EnvoyMessage(bytes, start, end);
       if (message.kind !== undefined) this.#seen |= 1 << KINDS.indexOf(message.kind);
       if (this.#exchange === undefined) this.#begin(message, at);
       else this.#receive(message, { exchange: this.#exchange, at });
@@ -160,6 +160,8 @@ export class ExchangeStream implements IncomingStream {
         if (direction === "request") return this.#answerAfter(direction, part, exchange.runRequest());
         if (exchange.requestDone) {
           const response = message.response(exchange.request.originalMethod);
+          if (!isStatus(response.status))
+            return this.#refuse("out_of_order", "Envoy sent response_headers without a status");
           return this.#answerAfter(direction, part, exchange.runResponse(response));
         }
         return this.#refuse("out_of_order", "Envoy sent response_headers before every request step had run");
@@ -175,6 +177,7 @@ export class ExchangeStream implements IncomingStream {
           return this.#refuse("out_of_order", `Envoy sent ${kind} after headers that were to be all`);
         return this.#send(continueAnswer(kind));
       case "wait":
+        this.#waiting ??= [];
         if (this.#waiting.length < MAX_WAITING) this.#waiting.push({ message, at });
         else this.#refuse("out_of_order", "Envoy sent more messages than it may before an answer");
         return;
@@ -230,7 +233,7 @@ export class ExchangeStream implements IncomingStream {
       if (direction === "response" || exchange.chain.response.length === 0) return this.#end("answered");
       exchange.requestSent();
     }
-    if (this.#waiting.length > 0) this.#receiveWaiting(exchange);
+    if (this.#waiting !== undefined) this.#receiveWaiting(exchange, this.#waiting);
     if (this.#halfClosed && !this.#running()) this.#end("cancelled");
   }
 
@@ -244,8 +247,9 @@ export class ExchangeStream implements IncomingStream {
     }
   }
 
-  #receiveWaiting(exchange: Exchange): void {
-    for (const { message, at } of this.#waiting.splice(0)) {
+  #receiveWaiting(exchange: Exchange, waiting: readonly { message: EnvoyMessage; at: number }[]): void {
+    this.#waiting = undefined;
+    for (const { message, at } of waiting) {
       if (!this.#closing) this.#receive(message, { exchange, at });
     }
   }
@@ -347,8 +351,7 @@ export class ExchangeStream implements IncomingStream {
     this.#stopClock();
     const denial = this.#denial ?? this.#exchange?.denial;
     const outcome = how === "cancelled" ? how : (denial?.outcome ?? "passed");
-    metrics.requests(this.#route, outcome).inc();
-    metrics.requestDuration(this.#route).observe(this.#seconds);
+    metrics.exchangeEnded(this.#route, outcome, this.#seconds);
     if (exchanges.enabled) this.#logEnd(outcome, denial);
   }
 
@@ -384,6 +387,11 @@ const KINDS = Object.keys(PARTS) as MessageKind[];
 
 /** Where a direction stands when the answer to such a message is sent. */
 const PHASE_AFTER: Readonly<Record<Part, Phase>> = { headers: "open", body: "bodied", trailers: "closed" };
+
+/** RFC 9110 section 15: three digits. */
+function isStatus(status: number): boolean {
+  return Number.isInteger(status) && status >= 100 && status <= 999;
+}
 
 function requestIdIn(message: EnvoyMessage): string {
   const { lines } = message.request();

@@ -1,3 +1,4 @@
+import type { Outcome } from "@policy-engine/sdk";
 import { type Counter, type Gauge, type Histogram, MetricsRegistry } from "./metrics.ts";
 
 /** How a change of the routes ended: whole, in part, not at all, or there was nothing to change. */
@@ -10,6 +11,8 @@ export type StrayKind = "exception" | "rejection";
 export interface EngineMetrics {
   requests(route: string, status: string): Counter;
   requestDuration(route: string): Histogram;
+  /** Counts an exchange and the seconds that the engine took for it. */
+  exchangeEnded(route: string, outcome: Outcome, seconds: number): void;
   /** 1 while the worker serves, else 0. */
   readonly workerHealth: Gauge;
   executions(policy: string, status: string): Counter;
@@ -27,6 +30,12 @@ export interface EngineMetrics {
   strayErrors(kind: StrayKind): Counter;
   /** Everything in the Prometheus text format. */
   expose(): string;
+}
+
+/** What is held of a route. */
+interface RouteSeries {
+  readonly duration: Histogram;
+  readonly ended: Partial<Record<Outcome, Counter>>;
 }
 
 /** From a header-only exchange well under a millisecond to the longest message timeout anyone should set. */
@@ -101,7 +110,18 @@ export function createEngineMetrics(worker = "main"): EngineMetrics {
     ["kind", "worker"],
   );
   reportProcess(registry);
+  const routes = new Map<string, RouteSeries>();
   return {
+    exchangeEnded: (route, outcome, seconds) => {
+      let series = routes.get(route);
+      if (series === undefined) {
+        series = { duration: requestDuration.with(route, worker), ended: {} };
+        routes.set(route, series);
+      }
+      series.ended[outcome] ??= requests.with(route, worker, outcome);
+      series.ended[outcome].inc();
+      series.duration.observe(seconds);
+    },
     requests: (route, status) => requests.with(route, worker, status),
     requestDuration: (route) => requestDuration.with(route, worker),
     workerHealth: workerHealth.with(worker),

@@ -47,7 +47,8 @@ class TestServer {
       const stream: Accepted = { metadata, out, events: [] };
       this.streams.push(stream);
       return {
-        message: (bytes) => {
+        message: (came, start, end) => {
+          const bytes = came.subarray(start, end);
           stream.events.push(Buffer.from(bytes).toString());
           this.onMessage(stream, bytes);
         },

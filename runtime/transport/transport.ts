@@ -18,8 +18,8 @@ export interface OutgoingStream {
 
 /** The receiving side of a stream, called in order. */
 export interface IncomingStream {
-  /** One whole message. The bytes belong to the receiver. */
-  message(bytes: Uint8Array): void;
+  /** One whole message: the bytes from `start` to `end`, by default all. They stay as they are. */
+  message(bytes: Uint8Array, start?: number, end?: number): void;
   /** The peer sends no more, but still listens. */
   halfClose(): void;
   /** The peer is gone. Called once, for streams that ended well too. */

@@ -31,12 +31,12 @@ export async function startInteropServer(
     const wish = metadata.get("x-do") ?? "";
     server.begun++;
     return {
-      message: (bytes) => {
+      message: (bytes, start, end) => {
         if (wish === "nothing") return;
         if (wish === "fail") return out.fail(FAILURE);
         if (wish.startsWith("tell ")) return out.send(Buffer.from(metadata.get(wish.slice(5)) ?? "none"));
         if (wish === "stop") server.stopped ??= server.transport.stop(GRACE_MS);
-        out.send(bytes);
+        out.send(bytes.subarray(start, end));
         if (wish === "answer and fail") out.fail(FAILURE);
       },
       halfClose: () => out.end(),

@@ -50,7 +50,8 @@ export class PlayedPeer implements ConnectionSocket {
       const stream: PlayedStream = { metadata, out, events: [], messages: [] };
       this.streams.push(stream);
       return {
-        message: (bytes) => {
+        message: (came, start, end) => {
+          const bytes = came.subarray(start, end);
           stream.messages.push(bytes);
           stream.events.push("message");
           onMessage(stream, bytes);

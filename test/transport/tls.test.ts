@@ -60,7 +60,11 @@ async function started(
     services: {
       [SERVICE]: (metadata, out) => {
         calls.push(metadata);
-        return { message: (bytes) => out.send(bytes), halfClose: () => out.end(), cancel() {} };
+        return {
+          message: (bytes, start, end) => out.send(bytes.subarray(start, end)),
+          halfClose: () => out.end(),
+          cancel() {},
+        };
       },
     },
     maxMessageBytes: 4_000_000,

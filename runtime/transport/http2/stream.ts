@@ -2,7 +2,7 @@
 import type { IncomingStream, OutgoingStream } from "../transport.ts";
 import { type AssemblyMemory, MessageAssembly, PREFIX_BYTES } from "./assembly.ts";
 import { CODE, FRAME, readUint32 } from "./frames.ts";
-import { messageView } from "./message-view.ts";
+import { staysInPlace } from "./message-place.ts";
 import type { RequestHead } from "./request-head.ts";
 import { OK_TRAILERS, onlyTrailersFrame, type PlainAnswer, STATUS, trailersFrame } from "./responses.ts";
 import type { Backlog, Sender } from "./sender.ts";
@@ -124,7 +124,7 @@ export class GrpcStream implements OutgoingStream {
       }
       at += PREFIX_BYTES;
       if (length > this.#host.maxMessageBytes) return this.#refuseSize(length);
-      this.#deliver(messageView(bytes, at, length));
+      this.#deliverFrom(bytes, at, at + length);
       at += length;
     }
     // A message that has begun has a window of its own, but not before its length is known.
@@ -218,7 +218,7 @@ export class GrpcStream implements OutgoingStream {
     if (!assembly.isWhole) return at;
     this.#assembly = undefined;
     assembly.release();
-    this.#deliver(assembly.message);
+    this.#deliver(assembly.message, 0, assembly.length);
     return at;
   }
 
@@ -241,9 +241,15 @@ export class GrpcStream implements OutgoingStream {
     this.#assembly = undefined;
   }
 
-  #deliver(message: Uint8Array): void {
+  /** A message is handed on where it lies, unless that would keep much more alive. */
+  #deliverFrom(bytes: Buffer, start: number, end: number): void {
+    if (staysInPlace(bytes.length, end - start)) return this.#deliver(bytes, start, end);
+    this.#deliver(Buffer.from(bytes.subarray(start, end)), 0, end - start);
+  }
+
+  #deliver(bytes: Uint8Array, start: number, end: number): void {
     try {
-      this.#receiver?.message(message);
+      this.#receiver?.message(bytes, start, end);
     } catch (error) {
       this.#failed(error);
     }
