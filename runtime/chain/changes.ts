@@ -138,8 +138,6 @@ function headerValue(name: string, value: unknown): string {
   return value;
 }
 
-const NO_OPERATIONS: readonly never[] = [];
-
 /** One change of one header, checked. */
 interface HeaderOperation<Kind extends string = (typeof HEADER_KEYS)[number]> {
   readonly kind: Kind;
@@ -159,9 +157,7 @@ function checkHeaders(changes: HeaderChanges): readonly HeaderOperation[] {
       operations.push({ kind: "removeHeaders", name: checkName(name), values: [] });
     }
   }
-  for (const kind of SETTING_KEYS) {
-    for (const operation of headerOperations(kind, changes[kind])) operations.push(operation);
-  }
+  for (const kind of SETTING_KEYS) addOperations(operations, kind, changes[kind]);
   return operations;
 }
 
@@ -173,12 +169,23 @@ export function headerOperations<Kind extends string>(
   kind: Kind,
   record: unknown,
 ): readonly HeaderOperation<Kind>[] {
-  if (record === undefined) return NO_OPERATIONS;
+  const operations: HeaderOperation<Kind>[] = [];
+  addOperations(operations, kind, record);
+  return operations;
+}
+
+function addOperations<Kind extends string>(
+  operations: HeaderOperation<Kind>[],
+  kind: Kind,
+  record: unknown,
+): void {
+  if (record === undefined) return;
   if (!isPlainObject(record)) throw wrong(kind, record, "a plain object of names and values");
-  return Object.keys(record).map((given) => {
+  for (const given in record) {
+    if (!Object.hasOwn(record, given)) continue;
     const name = checkName(given);
-    return { kind, name, values: headerValues(name, record[given]) };
-  });
+    operations.push({ kind, name, values: headerValues(name, record[given]) });
+  }
 }
 
 function applyHeaders(table: HeaderTable, operations: readonly HeaderOperation[]): void {
@@ -214,8 +221,9 @@ function checkName(name: string): string {
 function checkKeys(changes: object, known: ReadonlySet<string>): void {
   // An instance of a class (a Response, an Error, a Map) has no properties of its own and would change nothing.
   if (!isPlainObject(changes)) throw wrong("the result", changes, "a plain object");
-  for (const key of Object.keys(changes)) {
-    if (!known.has(key)) throw new TypeError(`Cannot apply the result: unknown property "${key}"`);
+  for (const key in changes) {
+    if (!known.has(key) && Object.hasOwn(changes, key))
+      throw new TypeError(`Cannot apply the result: unknown property "${key}"`);
   }
 }
 

@@ -68,10 +68,10 @@ abstract class MessageContext extends HookContext {
   /** Why the hook was given up; a signal that is asked for later is aborted too. */
   #gaveUp: { readonly reason: unknown } | undefined;
 
-  constructor(facts: ExchangeFacts, step: Step, body: { of: MessageBody; need: BodyNeed }) {
+  constructor(facts: ExchangeFacts, step: Step, body: MessageBody, need: BodyNeed) {
     super(facts, step);
-    this.#body = body.of;
-    this.#need = body.need;
+    this.#body = body;
+    this.#need = need;
   }
 
   /** Made when first asked for. */
@@ -108,7 +108,7 @@ export class RequestHookContext extends MessageContext implements RequestContext
 
   /** `need` is the step's, unless something else looks at the body on its behalf. */
   constructor(facts: ExchangeFacts, step: Step, request: RequestMessage, need: BodyNeed = step.requestBody) {
-    super(facts, step, { of: request.body, need });
+    super(facts, step, request.body, need);
     this.#request = request;
   }
 
@@ -175,7 +175,7 @@ export class ResponseHookContext extends MessageContext implements ResponseConte
     messages: { request: RequestMessage; response: ResponseMessage; denied: boolean },
     need: BodyNeed = step.responseBody,
   ) {
-    super(facts, step, { of: messages.response.body, need });
+    super(facts, step, messages.response.body, need);
     this.#step = step;
     this.#request = messages.request;
     this.#response = messages.response;

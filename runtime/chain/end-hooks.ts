@@ -12,18 +12,15 @@ export interface ExchangeEnd {
 
 /** See the head of the file. */
 export class EndHooks {
-  #started: Set<Step> | undefined;
+  readonly #started = new Set<Step>();
 
   /** Notes that a hook of the step runs. */
   note(step: Step): void {
-    if (step.policy.onEnd === undefined) return;
-    this.#started ??= new Set();
     this.#started.add(step);
   }
 
   /** Never throws: a hook that fails is counted and logged. */
   run(facts: ExchangeFacts, steps: readonly Step[], end: ExchangeEnd): void {
-    if (this.#started === undefined) return;
     for (const step of steps) {
       if (!this.#started.has(step)) continue;
       try {

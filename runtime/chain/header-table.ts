@@ -6,15 +6,21 @@ export type HeaderEdit =
   | { readonly kind: "overwrite" | "append"; readonly name: string; readonly value: HeaderValue }
   | { readonly kind: "remove"; readonly name: string };
 
-/** How headers differ from what was received. Never written to, only replaced. */
+interface AddedLine {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** How headers differ from what was received. Never written to once it stands, only replaced. */
 interface Difference {
   /** Names of which no line that was received is left. */
   readonly gone: readonly string[];
   /** Behind the lines that are left. */
-  readonly added: readonly { readonly name: string; readonly value: string }[];
+  readonly added: readonly AddedLine[];
 }
 
 const NONE: Difference = { gone: [], added: [] };
+const NO_VALUES: readonly HeaderValue[] = [];
 
 /**
  * The headers of one message: as policies left them, and as Envoy still holds them. Pseudo-headers live
@@ -92,13 +98,15 @@ export class HeaderTable implements HeadersView {
   set(name: string, values: readonly string[]): void {
     const { gone, added } = this.#wanted;
     const drops = this.#received.names.includes(name) && !gone.includes(name);
-    const others = added.length === 0 ? added : added.filter((line) => line.name !== name);
-    this.#change(name, { gone: drops ? [...gone, name] : gone, added: others }, values);
+    const lines: AddedLine[] = [];
+    for (const line of added) if (line.name !== name) lines.push(line);
+    this.#change(name, { gone: drops ? [...gone, name] : gone, added: lines }, values);
   }
 
   /** Adds lines to a header. The name is lower case. */
   append(name: string, values: readonly string[]): void {
-    this.#change(name, this.#wanted, values);
+    const { gone, added } = this.#wanted;
+    this.#change(name, { gone, added: added.slice() }, values);
   }
 
   /** The difference between what policies left and what Envoy holds, header by header. */
@@ -123,25 +131,30 @@ export class HeaderTable implements HeadersView {
     this.#changed = undefined;
   }
 
-  #change(name: string, { gone, added }: Difference, values: readonly string[]): void {
+  #change(name: string, wanted: Difference & { added: AddedLine[] }, values: readonly string[]): void {
     if (this.#changed === undefined) this.#changed = [name];
     else if (!this.#changed.includes(name)) this.#changed.push(name);
-    const all = added.slice();
-    for (const value of values) all.push({ name, value });
-    this.#wanted = { gone, added: all };
+    for (const value of values) wanted.added.push({ name, value });
+    this.#wanted = wanted;
   }
 
-  #values({ gone, added }: Difference, name: string): HeaderValue[] {
+  #values({ gone, added }: Difference, name: string): readonly HeaderValue[] {
     const received = this.#received;
     const { names } = received;
-    const values: HeaderValue[] = [];
+    let values: HeaderValue[] | undefined;
     if (!gone.includes(name)) {
       for (let index = 0; index < names.length; index++) {
-        if (names[index] === name) values.push(received.value(index));
+        if (names[index] !== name) continue;
+        values ??= [];
+        values.push(received.value(index));
       }
     }
-    for (const line of added) if (line.name === name) values.push(line.value);
-    return values;
+    for (const line of added) {
+      if (line.name !== name) continue;
+      values ??= [];
+      values.push(line.value);
+    }
+    return values ?? NO_VALUES;
   }
 }
 
@@ -152,7 +165,11 @@ function join(name: string, before: string | undefined, text: string): string {
 }
 
 function sameValues(held: readonly HeaderValue[], wanted: readonly HeaderValue[]): boolean {
-  return held.length === wanted.length && held.every((value, index) => sameValue(value, wanted[index]!));
+  if (held.length !== wanted.length) return false;
+  for (let index = 0; index < held.length; index++) {
+    if (!sameValue(held[index]!, wanted[index]!)) return false;
+  }
+  return true;
 }
 
 function sameValue(one: HeaderValue, two: HeaderValue): boolean {

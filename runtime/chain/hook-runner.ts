@@ -50,7 +50,7 @@ interface Failure {
 export class HookRunner {
   readonly #host: HookHost;
   readonly #budget: MessageBudget;
-  readonly #endHooks = new EndHooks();
+  #endHooks: EndHooks | undefined;
   /** When the message came whose steps run, and the end of the last hook since; milliseconds of the same clock. */
   #arrivedAt = 0;
   #now = 0;
@@ -83,7 +83,10 @@ export class HookRunner {
 
   /** Runs one hook to its outcome. Never throws, and the promise never rejects. */
   run(step: Step, { phase, context }: { phase: Phase; context: HookContext }): Promise<void> | undefined {
-    this.#endHooks.note(step);
+    if (step.policy.onEnd !== undefined) {
+      this.#endHooks ??= new EndHooks();
+      this.#endHooks.note(step);
+    }
     const run = { step, phase, context, startedAt: performance.now() };
     let result: HookResult | PromiseLike<HookResult>;
     try {
@@ -146,7 +149,7 @@ export class HookRunner {
 
   /** Runs `onEnd` of the steps of which a hook had started. */
   end(steps: readonly Step[], end: ExchangeEnd): void {
-    this.#endHooks.run(this.#host, steps, end);
+    this.#endHooks?.run(this.#host, steps, end);
   }
 
   #wait(result: PromiseLike<HookResult>, run: HookRun): Promise<void> {

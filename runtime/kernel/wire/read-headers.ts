@@ -25,8 +25,8 @@ export class ReceivedHeaders implements HeaderList {
   readonly #bytes: Uint8Array;
   /** Start and end of each value. */
   readonly #places: number[] = [];
-  readonly #pseudoNames: string[] = [];
-  readonly #pseudoPlaces: number[] = [];
+  /** Name, start and end of each pseudo-header. */
+  readonly #pseudo: (string | number)[] = [];
   #texts: (string | undefined)[] | undefined;
 
   constructor(bytes: Uint8Array) {
@@ -35,8 +35,7 @@ export class ReceivedHeaders implements HeaderList {
 
   add(name: string, start: number, end: number): void {
     if (name.charCodeAt(0) === COLON) {
-      this.#pseudoNames.push(name);
-      this.#pseudoPlaces.push(start, end);
+      this.#pseudo.push(name, start, end);
     } else {
       this.names.push(name);
       this.#places.push(start, end);
@@ -55,9 +54,13 @@ export class ReceivedHeaders implements HeaderList {
 
   /** A pseudo-header, one character a byte; empty where there is none. Of several the last counts. */
   pseudo(name: string): string {
-    const index = this.#pseudoNames.lastIndexOf(name);
-    if (index === -1) return "";
-    return latin1Within.call(this.#bytes, this.#pseudoPlaces[2 * index]!, this.#pseudoPlaces[2 * index + 1]!);
+    const pseudo = this.#pseudo;
+    for (let at = pseudo.length - 3; at >= 0; at -= 3) {
+      if (pseudo[at] === name) {
+        return latin1Within.call(this.#bytes, pseudo[at + 1] as number, pseudo[at + 2] as number);
+      }
+    }
+    return "";
   }
 }
 
