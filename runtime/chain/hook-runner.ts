@@ -87,7 +87,8 @@ export class HookRunner {
       this.#endHooks ??= new EndHooks();
       this.#endHooks.note(step);
     }
-    const run = { step, phase, context, startedAt: performance.now() };
+    // What lies between two hooks is little, and looking at the clock is not for nothing.
+    const run = { step, phase, context, startedAt: this.#now };
     let result: HookResult | PromiseLike<HookResult>;
     try {
       result = callHook(step, context);

@@ -341,7 +341,9 @@ describe("writes what protobuf-es reads as meant", () => {
     fc.record({ kind: fc.constant("remove"), name: text }),
   ) as fc.Arbitrary<HeaderEdit>;
   const dynamicMetadata = fc.option(
-    fc.dictionary(text, fc.dictionary(text, scalar, { maxKeys: 3 }), { maxKeys: 2 }),
+    fc.dictionary(text, fc.dictionary(text, fc.oneof(scalar, fc.jsonValue()), { maxKeys: 3 }), {
+      maxKeys: 2,
+    }),
     {
       nil: undefined,
     },

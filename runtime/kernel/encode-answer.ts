@@ -1,9 +1,8 @@
 // An answer to the bytes of a ProcessingResponse. Every record is written last field first, see wire-writer.ts.
-import { fromJson, type JsonObject, toBinary } from "@bufbuild/protobuf";
-import { StructSchema } from "@bufbuild/protobuf/wkt";
 import type { HeaderEdit } from "../chain/header-table.ts";
 import type { MessageKind } from "./phases.ts";
 import { WireWriter } from "./wire/wire-writer.ts";
+import { type JsonObject, writeStruct } from "./wire/write-struct.ts";
 
 /** What Envoy is told in return for one message. */
 export type Answer = (CommonAnswer | ImmediateAnswer) & {
@@ -63,7 +62,9 @@ const writer = new WireWriter();
 export function encodeAnswer(answer: Answer): Uint8Array {
   writer.begin();
   if (answer.dynamicMetadata !== undefined) {
-    writer.bytes(DYNAMIC_METADATA, toBinary(StructSchema, fromJson(StructSchema, answer.dynamicMetadata)));
+    const mark = writer.mark();
+    writeStruct(writer, answer.dynamicMetadata);
+    writer.record(DYNAMIC_METADATA, mark);
   }
   if (answer.kind === "immediate_response") writeImmediate(answer);
   else {

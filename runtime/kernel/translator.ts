@@ -1,6 +1,5 @@
 // What policies decided, as answers that Envoy understands. Every answer names the kind of the message it
 // answers, also when nothing changes.
-import type { JsonObject } from "@bufbuild/protobuf";
 import { type Denial, denialBody } from "../chain/denial.ts";
 import type { Exchange } from "../chain/executor.ts";
 import type { HeaderEdit } from "../chain/header-table.ts";
@@ -8,6 +7,7 @@ import { RequestMessage, type ResponseMessage } from "../chain/messages.ts";
 import { modeOverride } from "./body-mode.ts";
 import { encodeAnswer } from "./encode-answer.ts";
 import type { MessageKind } from "./phases.ts";
+import type { JsonObject } from "./wire/write-struct.ts";
 
 const NOTHING_MORE = modeOverride({ requestBody: false, response: false, responseBody: false });
 const RESPONSE = modeOverride({ requestBody: false, response: true, responseBody: false });

@@ -107,6 +107,7 @@ const INTERNAL = [
   "kernel/wire/MAX_KEPT",
   "kernel/wire/MAX_KEPT_BYTES",
   "kernel/wire/MAX_NUMBER",
+  "chain/MAX_SHORT_VALUE",
   "kernel/wire/MAX_SHORT_TEXT",
   "kernel/wire/MAX_VARINT",
   "observability/MAX_ID",

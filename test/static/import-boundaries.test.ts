@@ -17,7 +17,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   chain: ["sdk", "policy", "observability"],
   config: ["sdk", "document", "policy", "cel", "chain", "observability"],
   gen: ["@bufbuild/protobuf"],
-  kernel: ["sdk", "chain", "config", "gen", "observability", "type:transport", "@bufbuild/protobuf"],
+  kernel: ["sdk", "chain", "config", "observability", "type:transport"],
   transport: ["observability"],
   admin: ["config", "policy", "observability", "type:transport"],
   cli: [

@@ -1,5 +1,5 @@
 // Names of headers, from bytes to lower-case text. The same few dozen names come with every request: each is made
-// once and found again by its bytes, so that comparing names is comparing references.
+// once and found again by its bytes, as an atom, so that comparing names is comparing references.
 
 import { readText } from "./read-text.ts";
 
@@ -21,14 +21,22 @@ const kept: (Kept | undefined)[] = new Array(SLOTS).fill(undefined);
  */
 export function headerName(bytes: Uint8Array, start: number, end: number): string {
   const length = end - start;
-  if (length > MAX_KEPT) return readText(bytes, start, end).toLowerCase();
+  if (length > MAX_KEPT) return atom(readText(bytes, start, end).toLowerCase());
   const slot = slotOf(bytes, start, length);
   const found = kept[slot];
   if (found !== undefined && spells(found.bytes, bytes, start, length)) return found.name;
-  const name = readText(bytes, start, end).toLowerCase();
+  const name = atom(readText(bytes, start, end).toLowerCase());
   // A copy, as the bytes belong to a message. (A Buffer's `slice` would share them.)
   kept[slot] = { bytes: new Uint8Array(bytes.subarray(start, end)), name };
   return name;
+}
+
+/**
+ * The text as names in source code are: the engine has one of each. Two texts that are compared again and again as
+ * such are compared in one step, any others character by character where they are as long.
+ */
+function atom(text: string): string {
+  return Object.keys({ [text]: 0 })[0]!;
 }
 
 /** A few characters tell most names apart; what they do not is told apart by comparing. */

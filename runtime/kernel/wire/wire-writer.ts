@@ -1,6 +1,6 @@
 // The wire format of protobuf, written from the end to the beginning: what a record contains is there before its
 // length is, so that nothing is measured first and nothing is moved. Fields are therefore written last one first.
-import { LENGTH, VARINT } from "./wire-reader.ts";
+import { FIXED64, LENGTH, VARINT } from "./wire-reader.ts";
 
 /** An answer without a body fits, so that most are written without looking for room. */
 const INITIAL_BYTES = 4 * 1024;
@@ -8,6 +8,7 @@ const INITIAL_BYTES = 4 * 1024;
 const MAX_KEPT_BYTES = 64 * 1024;
 /** Bytes of a tag, and of a length: both are numbers below 2^32. */
 const MAX_NUMBER = 5;
+const DOUBLE_BYTES = 8;
 
 /** Characters of a text that is written one by one. */
 const MAX_SHORT_TEXT = 64;
@@ -44,6 +45,13 @@ export class WireWriter {
     this.#reserve(2 * MAX_NUMBER);
     this.#number(value);
     this.#number((field << 3) | VARINT);
+  }
+
+  double(field: number, value: number): void {
+    this.#reserve(DOUBLE_BYTES + MAX_NUMBER);
+    this.#start -= DOUBLE_BYTES;
+    this.#buffer.writeDoubleLE(value, this.#start);
+    this.#number((field << 3) | FIXED64);
   }
 
   bytes(field: number, value: Uint8Array): void {
