@@ -18,7 +18,8 @@ export const BINARY = "policy-engine";
 /**
  * How the engine is compiled: faster to start through bytecode; with a source map, as the stack of an error names the
  * policy that it is of, and its author's lines; no macros; not swayed by files in the folder it
- * is started from; no code from strings, whatever a policy or a dependency tries.
+ * is started from; no code from strings, whatever a policy or a dependency tries; while it starts, with machine code
+ * only of what runs very often, which saves time and a tenth of the idle memory.
  */
 const FLAGS = [
   "--compile",
@@ -31,6 +32,7 @@ const FLAGS = [
   "--no-compile-autoload-bunfig",
   "--no-compile-autoload-tsconfig",
   "--no-compile-autoload-package-json",
+  "--compile-jit-policy=30",
   "--compile-exec-argv=--disallow-code-generation-from-strings=strict",
 ];
 

@@ -3,17 +3,15 @@
 // begins, so one that is going to serve begins once more, in the same place and with the same id. Here, where nothing
 // else has been loaded, that takes some milliseconds.
 
-/** How long freed memory is kept, and how often parts of larger pieces are looked for, in milliseconds. */
-const SETTINGS = { MIMALLOC_PURGE_DELAY: "60000", MIMALLOC_PURGE_HOLES_MIN_INTERVAL: "60000" };
+/** How long freed memory is kept, in milliseconds; -1 is for ever. Whoever has set it has the last word. */
+const SETTING = "MIMALLOC_PURGE_DELAY";
 
 const args = process.argv.slice(2);
 const [command = "serve"] = args;
 const serves = command === "serve" || command.startsWith("-");
-// Whoever has set one has the last word.
-const isSet = Object.keys(SETTINGS).some((name) => process.env[name] !== undefined);
-if (serves && !isSet && process.execve !== undefined) {
+if (serves && process.env[SETTING] === undefined && process.execve !== undefined) {
   try {
-    process.execve(process.execPath, [process.argv0, ...args], { ...process.env, ...SETTINGS });
+    process.execve(process.execPath, [process.argv0, ...args], { ...process.env, [SETTING]: "-1" });
   } catch {
     // It serves all the same, at the price.
   }

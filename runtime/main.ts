@@ -9,9 +9,12 @@ import type { BuildInfo, RegistryEntry } from "./policy/registry.ts";
 
 /** How long the end waits for a reader of our output that is slow. */
 const DRAIN_MS = 1_000;
+/** Until then hardly anything runs twice, and the builder has machine code made of little: see compile.ts there. */
+const START_UP_MS = 100;
 
 /** Runs the command line of this process and ends the process. */
 export async function main(policies: readonly RegistryEntry[], build: BuildInfo): Promise<void> {
+  setTimeout(() => Bun.unsafe.setJITPolicy(1), START_UP_MS).unref();
   const out = new LineWriter(Bun.stdout.writer());
   const err = new LineWriter(Bun.stderr.writer());
   // The only exit of the engine: whatever runs returns its code to here.
