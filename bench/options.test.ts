@@ -7,11 +7,11 @@ function optionsOf(...args: string[]) {
   return parsed.options;
 }
 
-test("without options everything is measured, in five rounds, with one worker and with two", () => {
+test("without options everything is measured, in seven rounds, with one worker and with two", () => {
   const { variants, scenarios, settings, buildPeers, whole } = optionsOf();
   expect(variants.size).toBe(21);
   expect(scenarios).toEqual(["start-up", "held", "ten-thousand", "soak"]);
-  expect([settings.rounds, settings.workers, buildPeers, whole]).toEqual([5, [1, 2], true, true]);
+  expect([settings.rounds, settings.workers, buildPeers, whole]).toEqual([7, [1, 2], true, true]);
 });
 
 test("--quick measures a part, and builds no peer", () => {

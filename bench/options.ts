@@ -26,10 +26,10 @@ export const USAGE = `Usage: bun scripts/bench.ts [options]
 Measures Envoy with policy-engine, with other ext_proc servers and by itself, in one run.
 Needs h2load (nghttp2's client programs); peers need Go and Rust and are left out by name where those are missing.
 
-  --quick          Fewer variants, 2 rounds, one worker, under three minutes; peers only where they are built
-  --rounds N       Rounds, 1 to 100 (5; quick: 2)
+  --quick          Fewer variants, 4 rounds, one worker, under three minutes; peers only where they are built
+  --rounds N       Rounds, 1 to 100 (7; quick: 4)
   --workers LIST   Envoy's worker threads, each 1 to 64 (1,2; quick: 1)
-  --rate N         Requests a second of the steady load, 100 to 100000 (5000)
+  --rate N         Requests a second of the steady load, 100 to 100000 (5000), if they go through
   --only LIST      Variants and scenarios by name, or all that begin with a name and "*"
   --output FOLDER  Where report, chart and raw figures go (bench/results; of a part: .cache/bench/results)
   --list           Print the names of variants and scenarios

@@ -1,4 +1,4 @@
-/** Runs the benchmark: every variant once a round, the rounds one after the other, then the scenarios. */
+/** Runs the benchmark: all variants warmed up, then every one once a round, then the scenarios. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -10,11 +10,12 @@ import { h2loadVersion } from "./load/h2load.ts";
 import { requestHeaders } from "./load/work.ts";
 import { describePlan, onCores, planCores } from "./measure/cores.ts";
 import { describeMachine, readBusy } from "./measure/machine.ts";
-import { measureVariant } from "./measure/measure-variant.ts";
 import type { Bench } from "./measure/rig.ts";
 import type { Sample } from "./measure/sample.ts";
 import type { BenchSettings } from "./measure/settings.ts";
+import { measureStand, prepareStand, type Stand } from "./measure/stand.ts";
 import { buildPeer, type Peer, type PeerName } from "./peers/build.ts";
+import { COMPARED } from "./report/goals.ts";
 import type { BenchResult, LeftOut, VariantResult } from "./report/result.ts";
 import { runScenarios, type ScenarioName } from "./scenarios/scenarios.ts";
 import { makeToken } from "./variants/token.ts";
@@ -26,7 +27,7 @@ const QUIET_CHECK_MS = 2_000;
 
 export interface RunOptions {
   readonly settings: BenchSettings;
-  /** Names of variants; each round measures them in this order or the reverse. */
+  /** Names of variants; each round measures them in their order or the reverse. */
   readonly variants: ReadonlySet<string>;
   readonly scenarios: readonly ScenarioName[];
   /** Whether peers are built; otherwise only those that are there already run. */
@@ -66,7 +67,7 @@ export async function runBench(options: RunOptions): Promise<BenchResult> {
   const folder = await mkdtemp(join(tmpdir(), "policy-engine-bench-"));
   try {
     const bench: Bench = { token, headers: requestHeaders(token.token), engine, peers, upstream };
-    const { results, failures } = await measureRounds(variants, { ...options, bench, plans, folder });
+    const { results, failures, rates } = await measureRounds(variants, { ...options, bench, plans, folder });
     const scenarios = await runScenarios(options.scenarios, {
       bench,
       settings,
@@ -80,6 +81,7 @@ export async function runBench(options: RunOptions): Promise<BenchResult> {
       busyBefore,
       versions: { Envoy: envoy.version, Bun: Bun.version, h2load, ...versionsOf(peers) },
       settings,
+      rates,
       cores: Object.fromEntries([...plans].map(([workers, plan]) => [workers, describePlan(plan)])),
       variants: results,
       scenarios: scenarios.results,
@@ -119,46 +121,99 @@ interface RoundOptions extends RunOptions {
   readonly folder: string;
 }
 
-async function measureRounds(
-  variants: readonly Variant[],
-  options: RoundOptions,
-): Promise<{ results: VariantResult[]; failures: LeftOut[] }> {
-  const { settings, note, signal } = options;
-  const failures: LeftOut[] = [];
-  const results = settings.workers.flatMap((workers) =>
-    variants.map(({ name, title, bodyBytes }): VariantResult & { samples: Sample[] } => ({
-      ...{ name, title, workers, samples: [] },
-      ...(bodyBytes !== undefined && { bodyBytes }),
-    })),
-  );
-  for (let round = 1; round <= settings.rounds; round += 1) {
-    for (const workers of settings.workers) {
-      // There and back: what drifts while a run lasts hits first and last alike.
-      for (const variant of round % 2 === 1 ? variants : variants.toReversed()) {
-        signal.throwIfAborted();
-        const where = `Round ${round}/${settings.rounds}, workers ${workers}`;
-        try {
-          const sample = await measureOnce(variant, { ...options, workers });
-          results.find((of) => of.name === variant.name && of.workers === workers)?.samples.push(sample);
-          note(`${where}: ${progress(variant.name, sample)}`);
-        } catch (error) {
-          signal.throwIfAborted();
-          const reason = `${where}: ${error instanceof Error ? error.message : String(error)}`;
-          failures.push({ name: variant.name, reason });
-          note(`Failed: ${variant.name}, ${reason}`);
-        }
-      }
-    }
-  }
-  return { results, failures };
+interface Rounds {
+  readonly results: (VariantResult & { readonly samples: Sample[] })[];
+  readonly failures: LeftOut[];
+  /** The steady rate, by number of workers. */
+  readonly rates: Record<number, number>;
 }
 
-async function measureOnce(
+/** All variants are started and warmed up; then each is measured for a moment, and again, round after round. */
+async function measureRounds(variants: readonly Variant[], options: RoundOptions): Promise<Rounds> {
+  const { settings, note } = options;
+  const rounds: Rounds = { results: [], failures: [], rates: {} };
+  for (const workers of settings.workers) {
+    const wanted = workers === 1 ? variants : variants.filter(({ name }) => COMPARED.has(name));
+    const stands: Stand[] = [];
+    try {
+      for (const variant of wanted) await addStand(stands, variant, { ...options, workers, rounds });
+      const rate = commonRate(stands, settings.rate);
+      rounds.rates[workers] = rate;
+      note(`The steady rate is ${rate} requests a second`);
+      for (const { variant } of stands) rounds.results.push(emptyResult(variant, workers));
+      for (let round = 1; round <= settings.rounds; round += 1) {
+        await measureRound(stands, { ...options, workers, rounds, rate, round });
+      }
+    } finally {
+      for (const { rig } of stands) await rig.stop();
+    }
+  }
+  return rounds;
+}
+
+function emptyResult({ name, title, bodyBytes }: Variant, workers: number): Rounds["results"][number] {
+  return { ...{ name, title, workers, samples: [] }, ...(bodyBytes !== undefined && { bodyBytes }) };
+}
+
+async function addStand(
+  stands: Stand[],
   variant: Variant,
-  { bench, settings, plans, folder, workers }: RoundOptions & { workers: number },
-): Promise<Sample> {
-  const body = await bodyFile(folder, variant.bodyBytes);
-  return measureVariant(variant, bench, { settings, workers, body, plan: plans.get(workers) });
+  options: RoundOptions & { workers: number; rounds: Rounds },
+): Promise<void> {
+  const { bench, settings, plans, folder, workers, rounds, note, signal } = options;
+  signal.throwIfAborted();
+  const where = `Warm-up, workers ${workers}`;
+  try {
+    const body = await bodyFile(folder, variant.bodyBytes);
+    const stand = await prepareStand(variant, bench, { settings, workers, body, plan: plans.get(workers) });
+    stands.push(stand);
+    note(`${where}: ${variant.name.padEnd(22)} ${stand.perSecond.toFixed(0).padStart(6)} req/s`);
+  } catch (error) {
+    signal.throwIfAborted();
+    noteFailure(variant, `${where}: ${messageOf(error)}`, { rounds, note });
+  }
+}
+
+async function measureRound(
+  stands: readonly Stand[],
+  options: RoundOptions & { workers: number; rounds: Rounds; rate: number; round: number },
+): Promise<void> {
+  const { bench, settings, workers, rounds, rate, round, note, signal } = options;
+  const where = `Round ${round}/${settings.rounds}, workers ${workers}`;
+  // There and back: what drifts while a round lasts hits first and last alike.
+  for (const stand of round % 2 === 1 ? stands : stands.toReversed()) {
+    signal.throwIfAborted();
+    const { variant } = stand;
+    try {
+      const sample = await measureStand(stand, { bench, settings, rate });
+      rounds.results.find((of) => of.name === variant.name && of.workers === workers)!.samples.push(sample);
+      note(`${where}: ${progress(variant.name, sample)}`);
+    } catch (error) {
+      signal.throwIfAborted();
+      noteFailure(variant, `${where}: ${messageOf(error)}`, { rounds, note });
+    }
+  }
+}
+
+/** What was asked for, or what leaves the slowest variant half of its time where that is less. */
+function commonRate(stands: readonly Stand[], most: number): number {
+  const slowest = Math.min(
+    ...stands.filter(({ variant }) => variant.bodyBytes === undefined).map(({ perSecond }) => perSecond),
+  );
+  return slowest / 2 >= most ? most : Math.max(100, Math.floor(slowest / 200) * 100);
+}
+
+function noteFailure(
+  { name }: Variant,
+  reason: string,
+  { rounds, note }: { rounds: Rounds; note: RunOptions["note"] },
+): void {
+  rounds.failures.push({ name, reason });
+  note(`Failed: ${name}, ${reason}`);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function progress(name: string, sample: Sample): string {

@@ -3,11 +3,11 @@ export interface BenchSettings {
   readonly rounds: number;
   /** Numbers of Envoy's worker threads, each measured by itself. */
   readonly workers: readonly number[];
-  /** Requests a second of the steady load. */
+  /** Requests a second of the steady load; less where that is more than half of what goes through. */
   readonly rate: number;
   /** The share of it for requests with bodies: 100 KiB at the full rate would be 500 MB a second. */
   readonly bodyRateShare: number;
-  /** Before anything is measured: caches fill, code is compiled. At least so long, and for so many requests. */
+  /** Before anything is measured caches fill. Where code is compiled meanwhile, again until so many requests passed. */
   readonly warmUpSeconds: number;
   readonly warmUpRequests: number;
   /** A slow machine is not waited for longer. */
@@ -22,16 +22,16 @@ export interface BenchSettings {
 }
 
 export const FULL: BenchSettings = {
-  rounds: 5,
+  rounds: 7,
   workers: [1, 2],
   rate: 5_000,
   bodyRateShare: 0.1,
   warmUpSeconds: 3,
   warmUpRequests: 60_000,
-  warmUpLimitSeconds: 15,
-  saturatedSeconds: 4,
-  steadySeconds: 4,
-  singleSeconds: 2,
+  warmUpLimitSeconds: 30,
+  saturatedSeconds: 2,
+  steadySeconds: 2,
+  singleSeconds: 1,
   startUps: 20,
   heldExchanges: 10_000,
   soakRequests: 3_600_000,
@@ -40,14 +40,14 @@ export const FULL: BenchSettings = {
 /** Enough to see a change of a tenth, in under three minutes. */
 export const QUICK: BenchSettings = {
   ...FULL,
-  rounds: 2,
+  rounds: 4,
   workers: [1],
   warmUpSeconds: 1.5,
   warmUpRequests: 20_000,
-  warmUpLimitSeconds: 6,
-  saturatedSeconds: 2,
-  steadySeconds: 2,
-  singleSeconds: 1,
+  warmUpLimitSeconds: 9,
+  saturatedSeconds: 1,
+  steadySeconds: 1,
+  singleSeconds: 0.5,
   startUps: 5,
   soakRequests: 0,
 };

@@ -12,6 +12,12 @@ export interface Goal {
   readonly reached: boolean | undefined;
 }
 
+/** What goals compare: all that is measured behind more than one worker of Envoy. */
+export const COMPARED: ReadonlySet<string> = new Set([
+  ...["envoy", "ceiling", "tonic", "grpc-go", "engine-1", "engine-5-cel", "engine-jwt", "envoy-body-100k"],
+  ...["body-10k", "body-100k"].flatMap((suffix) => [`grpc-go-${suffix}`, `engine-${suffix}`]),
+]);
+
 const NOT_MEASURED = "not measured";
 /** From the first third of a soak to the last; more is not flat. */
 const FLAT = 1.1;

@@ -32,14 +32,17 @@ export function renderMarkdown(result: BenchResult, { chart }: { readonly chart:
   return `${parts.join("\n\n")}\n`;
 }
 
-function machineTable({ machine, versions, settings, cores, busyBefore }: BenchResult): string {
+function machineTable({ machine, versions, settings, rates, cores, busyBefore }: BenchResult): string {
   const { cpu, cores: count, memoryGiB, kernel, virtual } = machine;
   const rows = [
     ["Processor", `${cpu}, ${count} cores${virtual ? ", virtual machine" : ""}, ${memoryGiB} GiB`],
     ["System", `${kernel}, ${Math.round(busyBefore * 100)} % at work before the run`],
     ...Object.entries(versions),
     ["Rounds", String(settings.rounds)],
-    ["Steady rate", `${settings.rate.toLocaleString("en")} requests/s; a tenth of it with bodies`],
+    ...Object.entries(rates).map(([workers, rate]) => [
+      `Steady rate, ${workers} Envoy worker(s)`,
+      `${rate.toLocaleString("en")} requests/s; a tenth of it with bodies`,
+    ]),
     ...Object.entries(cores).map(([workers, text]) => [`Cores, ${workers} Envoy worker(s)`, text]),
   ];
   return table(["", ""], rows);
@@ -71,7 +74,8 @@ function variantTables(result: BenchResult, workers: number): string[] {
 function variantTable(result: BenchResult, variants: readonly VariantResult[]): string {
   const rows = variants.map(({ name, title, workers, bodyBytes }) => {
     const cells = COLUMNS.map(([, metric]) => withSpread(summaryOf(result, { name, workers, metric })));
-    const rate = result.settings.rate * (bodyBytes === undefined ? 1 : result.settings.bodyRateShare);
+    const most = result.rates[workers] ?? result.settings.rate;
+    const rate = most * (bodyBytes === undefined ? 1 : result.settings.bodyRateShare);
     const held = summaryOf(result, { name, workers, metric: "steady.perSecond" })?.median ?? 0;
     const mark = held >= rate * HELD ? "" : " (steady rate not held)";
     return [`${title}${mark}`, ...cells];

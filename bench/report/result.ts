@@ -13,6 +13,8 @@ export interface BenchResult {
   readonly busyBefore: number;
   readonly versions: Readonly<Record<string, string>>;
   readonly settings: BenchSettings;
+  /** Requests a second of the steady load, by number of Envoy's workers: what was asked for, or less. */
+  readonly rates: Readonly<Record<string, number>>;
   /** How programs were spread over the cores, by number of Envoy's workers. */
   readonly cores: Readonly<Record<string, string>>;
   readonly variants: readonly VariantResult[];
