@@ -99,7 +99,7 @@ export function chainRun({ policies, requests, refuses = false, waits = false }:
     };
   }
   let faults = 0;
-  const out: OutgoingStream = { send: () => {}, end: () => {}, fail: () => void faults++ };
+  const out: OutgoingStream = { send: () => false, end: () => {}, fail: () => void faults++ };
   return (exchanges) => {
     for (let index = 0; index < exchanges; index++) {
       const stream = accept(METADATA, out);
@@ -114,7 +114,11 @@ export function chainRun({ policies, requests, refuses = false, waits = false }:
 
 function answered(accept: StreamAcceptor, request: Uint8Array): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const stream = accept(METADATA, { send: () => resolve(), end: resolve, fail: reject });
+  const send = () => {
+    resolve();
+    return false;
+  };
+  const stream = accept(METADATA, { send, end: resolve, fail: reject });
   stream.message(request);
   return promise.finally(() => stream.cancel());
 }

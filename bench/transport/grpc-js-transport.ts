@@ -113,8 +113,10 @@ function serve(accept: StreamAcceptor, calls: OpenCalls): grpc.handleBidiStreami
     let open = true;
     let present = true;
     const out: OutgoingStream = {
-      send: (message) => {
-        if (open) call.write(toBuffer(message));
+      send: (bytes, start, end) => {
+        if (open) call.write(toBuffer(bytes.subarray(start, end)));
+        // It keeps what it was given, and does not say for how long.
+        return true;
       },
       end: () => {
         if (open) call.end();

@@ -16,8 +16,10 @@ afterEach(() => {
 function call(method: "Check" | "Watch", on = health()) {
   const said: (string | number)[] = [];
   const out: OutgoingStream = {
-    send: (message) =>
-      void said.push(...(message[0] === 0x08 && message.length === 2 ? [message[1]!] : ["?"])),
+    send: (message) => {
+      said.push(...(message[0] === 0x08 && message.length === 2 ? [message[1]!] : ["?"]));
+      return false;
+    },
     end: () => void said.push("end"),
     fail: (_message, status = 13) => void said.push(`failed ${status}`),
   };

@@ -87,6 +87,8 @@ export class HookRunner {
       this.#endHooks ??= new EndHooks();
       this.#endHooks.note(step);
     }
+    // Where nobody has said when the message came, it is now.
+    if (this.#now === 0) this.#now = performance.now();
     // What lies between two hooks is little, and looking at the clock is not for nothing.
     const run = { step, phase, context, startedAt: this.#now };
     let result: HookResult | PromiseLike<HookResult>;

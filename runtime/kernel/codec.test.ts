@@ -19,7 +19,7 @@ import {
   ProcessingResponseSchema,
 } from "../gen/envoy/service/ext_proc/v3/external_processor_pb.ts";
 import { EnvoyMessage } from "./codec.ts";
-import { type Answer, encodeAnswer } from "./encode-answer.ts";
+import { type Answer, encodeAnswer, keepAnswer } from "./encode-answer.ts";
 
 /** More in the long run: `CODEC_CASES=1000000`. */
 const numRuns = Number(process.env.CODEC_CASES ?? 2_000);
@@ -335,6 +335,11 @@ describe("refuses what is no message", () => {
   });
 });
 
+function encoded(answer: Answer): Uint8Array {
+  const { bytes, start, end } = encodeAnswer(answer);
+  return new Uint8Array(bytes.subarray(start, end));
+}
+
 describe("writes what protobuf-es reads as meant", () => {
   const edit = fc.oneof(
     fc.record({ kind: fc.constantFrom("overwrite", "append"), name: text, value: fc.oneof(bytes, text) }),
@@ -370,7 +375,7 @@ describe("writes what protobuf-es reads as meant", () => {
   test("answers of every kind, one after the other", () => {
     fc.assert(
       fc.property(fc.oneof(common, immediate) as fc.Arbitrary<Answer>, (answer) => {
-        const read = fromBinary(ProcessingResponseSchema, encodeAnswer(answer));
+        const read = fromBinary(ProcessingResponseSchema, encoded(answer));
         expect(read).toEqual(create(ProcessingResponseSchema, meant(answer)));
       }),
       { numRuns },
@@ -381,7 +386,7 @@ describe("writes what protobuf-es reads as meant", () => {
     for (const size of [4_096, 65_536, 1_048_576, 3]) {
       const body = crypto.getRandomValues(new Uint8Array(Math.min(size, 65_536)));
       const whole = Buffer.alloc(size, body);
-      const read = fromBinary(ProcessingResponseSchema, encodeAnswer({ kind: "request_body", body: whole }));
+      const read = fromBinary(ProcessingResponseSchema, encoded({ kind: "request_body", body: whole }));
       const { response } = read;
       expect(response.case).toBe("requestBody");
       const mutation =
@@ -390,13 +395,28 @@ describe("writes what protobuf-es reads as meant", () => {
     }
   });
 
+  test.each([10, 10_000, 1_000_000])(
+    "an answer of %d bytes that waits for the peer stays as it is",
+    (size) => {
+      const first = encodeAnswer({ kind: "request_body", body: new Uint8Array(size).fill(0x61) });
+      const place = first.bytes.subarray(first.start, first.end);
+      const before = new Uint8Array(place);
+      keepAnswer(first);
+      for (let count = 0; count < 3; count++) {
+        encodeAnswer({ kind: "request_body", body: new Uint8Array(size).fill(0x7a) });
+        encodeAnswer({ kind: "response_body", body: new Uint8Array(3) });
+      }
+      expect(Buffer.compare(place, before)).toBe(0);
+    },
+  );
+
   test("an answer that cannot be written leaves nothing behind for the next one", () => {
-    const before = encodeAnswer({ kind: "request_headers", edits: [{ kind: "remove", name: "a" }] });
+    const before = encoded({ kind: "request_headers", edits: [{ kind: "remove", name: "a" }] });
     const broken = { x: () => 1 } as never;
-    expect(() => encodeAnswer({ kind: "request_headers", dynamicMetadata: broken })).toThrow();
+    expect(() => encoded({ kind: "request_headers", dynamicMetadata: broken })).toThrow();
     const edits = [{ kind: "overwrite", name: "b", value: undefined as never }] as const;
-    expect(() => encodeAnswer({ kind: "request_headers", edits })).toThrow();
-    expect(encodeAnswer({ kind: "request_headers", edits: [{ kind: "remove", name: "a" }] })).toEqual(before);
+    expect(() => encoded({ kind: "request_headers", edits })).toThrow();
+    expect(encoded({ kind: "request_headers", edits: [{ kind: "remove", name: "a" }] })).toEqual(before);
   });
 });
 

@@ -58,8 +58,15 @@ const CONTINUE_AND_REPLACE = 1;
 
 const writer = new WireWriter();
 
-/** The bytes of an answer; nobody else has them. */
-export function encodeAnswer(answer: Answer): Uint8Array {
+/** An answer's bytes. */
+export interface EncodedAnswer {
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The bytes of an answer. They stay until the next is encoded, or as {@link keepAnswer} says. */
+export function encodeAnswer(answer: Answer): EncodedAnswer {
   writer.begin();
   if (answer.dynamicMetadata !== undefined) {
     const mark = writer.mark();
@@ -71,7 +78,19 @@ export function encodeAnswer(answer: Answer): Uint8Array {
     if (answer.modeOverride !== undefined) writeModeOverride(answer.modeOverride);
     writeCommon(answer);
   }
-  return writer.finish();
+  writer.finish();
+  return writer;
+}
+
+/** Has an answer stay as it is: it waits for the peer. */
+export function keepAnswer(answer: EncodedAnswer): void {
+  if (answer === writer) writer.leave();
+}
+
+/** An answer that is the same every time, and stays. */
+export function constantAnswer(answer: Answer): EncodedAnswer {
+  const { bytes, start, end } = encodeAnswer(answer);
+  return { bytes: new Uint8Array(bytes.subarray(start, end)), start: 0, end: end - start };
 }
 
 function writeCommon({ kind, edits = [], body, clearRouteCache = false }: CommonAnswer): void {
@@ -92,7 +111,7 @@ function writeCommon({ kind, edits = [], body, clearRouteCache = false }: Common
 function writeBody(body: Uint8Array): void {
   const mark = writer.mark();
   if (body.length === 0) writer.varint(2, 1);
-  else writer.bytes(1, body);
+  else writer.blob(1, body);
   writer.record(3, mark);
 }
 
@@ -104,7 +123,7 @@ function writeImmediate({ status, edits, body, grpcStatus, details }: ImmediateA
     if (grpcStatus !== 0) writer.varint(1, grpcStatus);
     writer.record(4, mark);
   }
-  if (body.length > 0) writer.bytes(3, body);
+  if (body.length > 0) writer.blob(3, body);
   if (edits.length > 0) writeMutation(2, edits);
   const mark = writer.mark();
   writer.varint(1, status);
@@ -129,7 +148,7 @@ function writeMutation(field: number, edits: readonly HeaderEdit[]): void {
     const header = writer.mark();
     if (edit.value.length > 0) {
       if (typeof edit.value === "string") writer.string(3, edit.value);
-      else writer.bytes(3, edit.value);
+      else writer.blob(3, edit.value);
     }
     writer.string(1, edit.name);
     writer.record(1, header);

@@ -11,9 +11,13 @@ const RESPONSE = envoyMessage("response_headers", { headers: [[":status", "200"]
 /** A stream whose answers meet with this, and how it ended. */
 function open(driver: KernelDriver, onSend: (stream: IncomingStream) => void) {
   const ends: string[] = [];
+  const send = () => {
+    onSend(stream);
+    return false;
+  };
   const stream: IncomingStream = driver.acceptor()(
     { get: (name) => (name === "x-route-name" ? "test" : undefined) },
-    { send: () => onSend(stream), end: () => ends.push("well"), fail: () => ends.push("failed") },
+    { send, end: () => ends.push("well"), fail: () => ends.push("failed") },
   );
   return { stream, ends };
 }

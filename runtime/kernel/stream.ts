@@ -11,6 +11,7 @@ import type { ExchangeLog } from "../observability/exchange-log.ts";
 import type { EngineLogger } from "../observability/log.ts";
 import type { IncomingStream, OutgoingStream, StreamMetadata } from "../transport/transport.ts";
 import { type BodyDelivery, EnvoyMessage } from "./codec.ts";
+import { type EncodedAnswer, keepAnswer } from "./encode-answer.ts";
 import { type MessageKind, PARTS, type Part, PHASES, type Phase } from "./phases.ts";
 import { type RoutingConfig, routeExchange } from "./routes.ts";
 import {
@@ -327,8 +328,9 @@ export class ExchangeStream implements IncomingStream {
     this.#end("answered");
   }
 
-  #send(answer: Uint8Array): void {
-    if (!this.#observed) this.#out.send(answer);
+  #send(answer: EncodedAnswer): void {
+    if (this.#observed) return;
+    if (this.#out.send(answer.bytes, answer.start, answer.end)) keepAnswer(answer);
   }
 
   #running(): boolean {
@@ -399,7 +401,7 @@ function requestIdIn(message: EnvoyMessage): string {
   return requestIdOf(index === -1 ? undefined : lines.text(index));
 }
 
-function answerTo(exchange: Exchange, direction: Direction, part: Part): Uint8Array {
+function answerTo(exchange: Exchange, direction: Direction, part: Part): EncodedAnswer {
   if (part === "body") return bodyAnswer(exchange, direction);
   if (part === "trailers") return trailersAnswer(exchange, direction);
   return direction === "request" ? requestAnswer(exchange) : responseAnswer(exchange);

@@ -37,7 +37,7 @@ function made(chain: Chain, messages: readonly Uint8Array[]) {
     const stream = accept(
       { get: () => "test" },
       {
-        send: () => answers++,
+        send: () => ++answers < 0,
         end: () => ends++,
         fail: () => {},
       },

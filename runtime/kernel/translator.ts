@@ -5,7 +5,7 @@ import type { Exchange } from "../chain/executor.ts";
 import type { HeaderEdit } from "../chain/header-table.ts";
 import { RequestMessage, type ResponseMessage } from "../chain/messages.ts";
 import { modeOverride } from "./body-mode.ts";
-import { encodeAnswer } from "./encode-answer.ts";
+import { constantAnswer, type EncodedAnswer, encodeAnswer } from "./encode-answer.ts";
 import type { MessageKind } from "./phases.ts";
 import type { JsonObject } from "./wire/write-struct.ts";
 
@@ -13,24 +13,24 @@ const NOTHING_MORE = modeOverride({ requestBody: false, response: false, respons
 const RESPONSE = modeOverride({ requestBody: false, response: true, responseBody: false });
 
 /** The answer to a message that nobody asked for, by its kind. */
-const CONTINUE: Readonly<Record<MessageKind, Uint8Array>> = {
-  request_headers: encodeAnswer({ kind: "request_headers", modeOverride: NOTHING_MORE }),
-  request_body: encodeAnswer({ kind: "request_body" }),
-  request_trailers: encodeAnswer({ kind: "request_trailers" }),
-  response_headers: encodeAnswer({ kind: "response_headers", modeOverride: NOTHING_MORE }),
-  response_body: encodeAnswer({ kind: "response_body" }),
-  response_trailers: encodeAnswer({ kind: "response_trailers" }),
+const CONTINUE: Readonly<Record<MessageKind, EncodedAnswer>> = {
+  request_headers: constantAnswer({ kind: "request_headers", modeOverride: NOTHING_MORE }),
+  request_body: constantAnswer({ kind: "request_body" }),
+  request_trailers: constantAnswer({ kind: "request_trailers" }),
+  response_headers: constantAnswer({ kind: "response_headers", modeOverride: NOTHING_MORE }),
+  response_body: constantAnswer({ kind: "response_body" }),
+  response_trailers: constantAnswer({ kind: "response_trailers" }),
 };
 
-const CONTINUE_TO_RESPONSE = encodeAnswer({ kind: "request_headers", modeOverride: RESPONSE });
+const CONTINUE_TO_RESPONSE = constantAnswer({ kind: "request_headers", modeOverride: RESPONSE });
 
 /** "Go on as you are", and for headers: "send nothing more of this exchange". */
-export function continueAnswer(kind: MessageKind): Uint8Array {
+export function continueAnswer(kind: MessageKind): EncodedAnswer {
   return CONTINUE[kind];
 }
 
 /** The answer to request headers after the request steps have run, as far as they can without a body. */
-export function requestAnswer(exchange: Exchange): Uint8Array {
+export function requestAnswer(exchange: Exchange): EncodedAnswer {
   const { request, chain, suspended } = exchange;
   const wantsResponse = chain.response.length > 0;
   const changes = changesOf(request);
@@ -50,7 +50,7 @@ export function requestAnswer(exchange: Exchange): Uint8Array {
 }
 
 /** The answer to response headers after the response steps have run, as far as they can without a body. */
-export function responseAnswer(exchange: Exchange): Uint8Array {
+export function responseAnswer(exchange: Exchange): EncodedAnswer {
   const { suspended } = exchange;
   const changes = changesOf(exchange.response!);
   const dynamicMetadata = metadataOf(exchange);
@@ -67,7 +67,7 @@ export function responseAnswer(exchange: Exchange): Uint8Array {
 }
 
 /** The answer to a body that was waited for, after the steps that waited have run. */
-export function bodyAnswer(exchange: Exchange, direction: "request" | "response"): Uint8Array {
+export function bodyAnswer(exchange: Exchange, direction: "request" | "response"): EncodedAnswer {
   const changes = changesOf(direction === "request" ? exchange.request : exchange.response!);
   const dynamicMetadata = metadataOf(exchange);
   const kind = `${direction}_body` as const;
@@ -76,7 +76,7 @@ export function bodyAnswer(exchange: Exchange, direction: "request" | "response"
 }
 
 /** The answer to trailers that came in the place of a body; changes of the message are too late there. */
-export function trailersAnswer(exchange: Exchange, direction: "request" | "response"): Uint8Array {
+export function trailersAnswer(exchange: Exchange, direction: "request" | "response"): EncodedAnswer {
   const dynamicMetadata = metadataOf(exchange);
   const kind = `${direction}_trailers` as const;
   return dynamicMetadata === undefined ? CONTINUE[kind] : encodeAnswer({ kind, dynamicMetadata });
@@ -101,7 +101,7 @@ function changesOf(message: RequestMessage | ResponseMessage): Changes | undefin
 export function immediateAnswer(
   denial: Denial,
   options: { method: string; exchange?: Exchange },
-): Uint8Array {
+): EncodedAnswer {
   const { response, grpcStatus, details } = denial;
   // Envoy holds no headers of this answer yet: every line is news to it.
   const seen = new Set<string>();

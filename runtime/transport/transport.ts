@@ -8,8 +8,11 @@ export interface StreamMetadata {
 
 /** The sending side of a stream. Calls after `end`, `fail` or the peer's cancellation do nothing. */
 export interface OutgoingStream {
-  /** Sends one message. Its bytes must stay as they are: they may wait for the peer. */
-  send(message: Uint8Array): void;
+  /**
+   * Sends one message: the bytes from `start` to `end`, by default all.
+   * @returns Whether they wait for the peer, and must stay as they are; else they may be written over.
+   */
+  send(message: Uint8Array, start?: number, end?: number): boolean;
   /** Ends the stream well. */
   end(): void;
   /** Ends the stream with an error; the text is for the peer. `status` is one of gRPC's, by default INTERNAL (13). */

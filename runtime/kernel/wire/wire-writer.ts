@@ -13,7 +13,6 @@ const DOUBLE_BYTES = 8;
 /** Characters of a text that is written one by one. */
 const MAX_SHORT_TEXT = 64;
 
-const copy = Buffer.prototype.copy as (this: Buffer, target: Uint8Array, at: number, from: number) => number;
 const writeUtf8 = Buffer.prototype.utf8Write as (
   this: Uint8Array,
   text: string,
@@ -21,12 +20,24 @@ const writeUtf8 = Buffer.prototype.utf8Write as (
   length: number,
 ) => number;
 
-/** See the head of the file. One writer serves one message after the other. */
+/** See the head of the file. One writer serves one message after the other, in the same place unless told to leave it. */
 export class WireWriter {
   #kept = Buffer.allocUnsafeSlow(INITIAL_BYTES);
   #buffer = this.#kept;
-  /** Where what has been written begins. */
   #start = INITIAL_BYTES;
+
+  get bytes(): Uint8Array {
+    return this.#buffer;
+  }
+
+  /** Where what has been written begins. */
+  get start(): number {
+    return this.#start;
+  }
+
+  get end(): number {
+    return this.#buffer.length;
+  }
 
   /** A place to measure from: the end of a record that is about to be written. */
   mark(): number {
@@ -54,7 +65,7 @@ export class WireWriter {
     this.#number((field << 3) | FIXED64);
   }
 
-  bytes(field: number, value: Uint8Array): void {
+  blob(field: number, value: Uint8Array): void {
     this.#reserve(value.length + 2 * MAX_NUMBER);
     this.#start -= value.length;
     this.#buffer.set(value, this.#start);
@@ -75,13 +86,14 @@ export class WireWriter {
     this.#start = this.#kept.length;
   }
 
-  /** What was written, in bytes that nobody else has. */
-  finish(): Uint8Array {
-    if (this.#buffer.length > MAX_KEPT_BYTES) return this.#buffer.subarray(this.#start);
-    this.#kept = this.#buffer;
-    const own = new Uint8Array(this.mark());
-    copy.call(this.#kept, own, 0, this.#start);
-    return own;
+  /** Ends a message. It stays until the next one begins. */
+  finish(): void {
+    if (this.#buffer.length <= MAX_KEPT_BYTES) this.#kept = this.#buffer;
+  }
+
+  /** Leaves the message that was written to whoever has it, and goes elsewhere with the next. */
+  leave(): void {
+    if (this.#buffer === this.#kept) this.#kept = Buffer.allocUnsafeSlow(INITIAL_BYTES);
   }
 
   /** Writes a short text if it is ASCII, as nearly all are: calling for it costs more than doing it. */

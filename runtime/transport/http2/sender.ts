@@ -25,6 +25,13 @@ const LARGEST_SENT_FRAME = 65_536;
 /** Pieces that were sent are forgotten when there are so many. */
 const LONG_QUEUE = 1_000;
 const NOTHING = new Uint8Array(0);
+const copy = Buffer.prototype.copy as (
+  this: Uint8Array,
+  target: Uint8Array,
+  at: number,
+  start: number,
+  end: number,
+) => number;
 
 /** A stream as far as sending goes. */
 export interface SendingStream {
@@ -99,13 +106,13 @@ export class Sender {
     if (second !== undefined) writeUint32(this.output.bytes, at + 4, second);
   }
 
-  /** Sends one gRPC message; where a window holds it back, {@link pump} does. */
-  message(stream: SendingStream, message: Uint8Array): void {
+  /** Sends one gRPC message; where a window holds it back, {@link pump} does. Returns whether it waits for that. */
+  message(stream: SendingStream, message: Uint8Array, start: number, end: number): boolean {
     if (!stream.isHeadSent) {
       stream.isHeadSent = true;
       this.template(RESPONSE_HEAD, stream.id);
     }
-    const length = PREFIX_BYTES + message.length;
+    const length = PREFIX_BYTES + end - start;
     // Who waits for the window has it first.
     if (
       stream.backlog !== undefined ||
@@ -116,18 +123,19 @@ export class Sender {
       this.output.pending > PAUSE_READING_BYTES
     ) {
       const prefix = new Uint8Array(PREFIX_BYTES);
-      writeUint32(prefix, 1, message.length);
+      writeUint32(prefix, 1, end - start);
       this.#queue(stream, prefix);
-      if (message.length > 0) this.#queue(stream, message);
-      return;
+      if (end > start) this.#queue(stream, message.subarray(start, end));
+      return true;
     }
     const at = this.output.frame(length, FRAME.DATA, 0, stream.id);
     const { bytes } = this.output;
     bytes[at] = 0;
-    writeUint32(bytes, at + 1, message.length);
-    bytes.set(message, at + PREFIX_BYTES);
+    writeUint32(bytes, at + 1, end - start);
+    copy.call(message, bytes, at + PREFIX_BYTES, start, end);
     stream.sendWindow -= length;
     this.#window -= length;
+    return false;
   }
 
   /** Sends bytes that are all of an answer's body. */

@@ -66,11 +66,12 @@ export class GrpcStream implements OutgoingStream {
     }
   }
 
-  send(message: Uint8Array): void {
-    if (this.#isEnding || this.isClosed) return;
-    this.#host.sender.message(this, message);
-    if (this.backlog !== undefined && !this.#host.mayWait()) this.reset(CODE.ENHANCE_YOUR_CALM);
+  send(bytes: Uint8Array, start = 0, end: number = bytes.length): boolean {
+    if (this.#isEnding || this.isClosed) return false;
+    const waits = this.#host.sender.message(this, bytes, start, end);
+    if (waits && !this.#host.mayWait()) this.reset(CODE.ENHANCE_YOUR_CALM);
     this.#host.wake();
+    return waits;
   }
 
   end(): void {
