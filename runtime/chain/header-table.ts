@@ -11,6 +11,13 @@ interface AddedLine {
   readonly value: string;
 }
 
+/** A header that policies changed since Envoy was last told. */
+interface Changed {
+  readonly name: string;
+  /** Whether it was there when the message came: else nobody needs to look for it there. */
+  readonly isReceived: boolean;
+}
+
 /** How headers differ from what was received. Never written to once it stands, only replaced. */
 interface Difference {
   /** Names of which no line that was received is left. */
@@ -31,7 +38,7 @@ export class HeaderTable implements HeadersView {
   readonly #received: HeaderList;
   #wanted = NONE;
   #held = NONE;
-  #changed: string[] | undefined;
+  #changed: Changed[] | undefined;
 
   constructor(received: HeaderList) {
     this.#received = received;
@@ -64,8 +71,8 @@ export class HeaderTable implements HeadersView {
   has(name: string): boolean {
     const key = name.toLowerCase();
     const { gone, added } = this.#wanted;
-    if (!gone.includes(key) && this.#received.names.includes(key)) return true;
-    return added.some((line) => line.name === key);
+    for (const line of added) if (line.name === key) return true;
+    return includes(this.#received.names, key) && !gone.includes(key);
   }
 
   *entries(): IterableIterator<[string, string]> {
@@ -97,25 +104,29 @@ export class HeaderTable implements HeadersView {
   /** Replaces every line of a header. The name is lower case. */
   set(name: string, values: readonly string[]): void {
     const { gone, added } = this.#wanted;
-    const drops = this.#received.names.includes(name) && !gone.includes(name);
+    const isReceived = this.#change(name);
     const lines: AddedLine[] = [];
     for (const line of added) if (line.name !== name) lines.push(line);
-    this.#change(name, { gone: drops ? [...gone, name] : gone, added: lines }, values);
+    for (const value of values) lines.push({ name, value });
+    this.#wanted = { gone: isReceived && !gone.includes(name) ? [...gone, name] : gone, added: lines };
   }
 
   /** Adds lines to a header. The name is lower case. */
   append(name: string, values: readonly string[]): void {
+    this.#change(name);
     const { gone, added } = this.#wanted;
-    this.#change(name, { gone, added: added.slice() }, values);
+    const lines = added.slice();
+    for (const value of values) lines.push({ name, value });
+    this.#wanted = { gone, added: lines };
   }
 
   /** The difference between what policies left and what Envoy holds, header by header. */
   edits(): HeaderEdit[] {
     const edits: HeaderEdit[] = [];
     if (this.#changed === undefined) return edits;
-    for (const name of this.#changed) {
-      const held = this.#values(this.#held, name);
-      const wanted = this.#values(this.#wanted, name);
+    for (const { name, isReceived } of this.#changed) {
+      const held = this.#values(this.#held, name, isReceived);
+      const wanted = this.#values(this.#wanted, name, isReceived);
       if (sameValues(held, wanted)) continue;
       for (let index = 0; index < wanted.length; index++) {
         edits.push({ kind: index === 0 ? "overwrite" : "append", name, value: wanted[index]! });
@@ -131,18 +142,20 @@ export class HeaderTable implements HeadersView {
     this.#changed = undefined;
   }
 
-  #change(name: string, wanted: Difference & { added: AddedLine[] }, values: readonly string[]): void {
-    if (this.#changed === undefined) this.#changed = [name];
-    else if (!this.#changed.includes(name)) this.#changed.push(name);
-    for (const value of values) wanted.added.push({ name, value });
-    this.#wanted = wanted;
+  /** Notes that a header changes, and says whether it was received. */
+  #change(name: string): boolean {
+    this.#changed ??= [];
+    for (const changed of this.#changed) if (changed.name === name) return changed.isReceived;
+    const isReceived = includes(this.#received.names, name);
+    this.#changed.push({ name, isReceived });
+    return isReceived;
   }
 
-  #values({ gone, added }: Difference, name: string): readonly HeaderValue[] {
+  #values({ gone, added }: Difference, name: string, isReceived = true): readonly HeaderValue[] {
     const received = this.#received;
     const { names } = received;
     let values: HeaderValue[] | undefined;
-    if (!gone.includes(name)) {
+    if (isReceived && !gone.includes(name)) {
       for (let index = 0; index < names.length; index++) {
         if (names[index] !== name) continue;
         values ??= [];
@@ -156,6 +169,12 @@ export class HeaderTable implements HeadersView {
     }
     return values ?? NO_VALUES;
   }
+}
+
+/** As the method of that name does; within a loop of ours two atoms are compared in one step. */
+function includes(names: readonly string[], name: string): boolean {
+  for (const other of names) if (other === name) return true;
+  return false;
 }
 
 /** RFC 9110 section 5.3, and RFC 9113 section 8.2.3 for cookies. */
