@@ -25,15 +25,37 @@ export interface ExchangeFacts {
   metadata: ReadonlyMap<string, unknown>;
 }
 
+/** What few hooks ask for, made when one does. */
+interface Extras {
+  metadata?: Map<string, unknown>;
+  log?: Logger;
+  abort?: AbortController;
+  /** Why the hook was given up; a signal that is asked for later is aborted too. */
+  gaveUp?: { readonly reason: unknown };
+  request?: RequestView;
+}
+
 abstract class HookContext {
-  protected readonly facts: ExchangeFacts;
+  readonly #facts: ExchangeFacts;
   readonly #step: Step;
-  #metadata: Map<string, unknown> | undefined;
-  #log: Logger | undefined;
+  #extras: Extras | undefined;
 
   constructor(facts: ExchangeFacts, step: Step) {
-    this.facts = facts;
+    this.#facts = facts;
     this.#step = step;
+  }
+
+  protected get facts(): ExchangeFacts {
+    return this.#facts;
+  }
+
+  protected get step(): Step {
+    return this.#step;
+  }
+
+  protected get extras(): Extras {
+    this.#extras ??= {};
+    return this.#extras;
   }
 
   get requestId(): string {
@@ -45,18 +67,21 @@ abstract class HookContext {
   }
 
   get metadata(): Map<string, unknown> {
-    this.#metadata ??= new Map(this.facts.metadata);
-    return this.#metadata;
+    const { extras } = this;
+    extras.metadata ??= new Map(this.facts.metadata);
+    return extras.metadata;
   }
 
   get log(): Logger {
-    this.#log ??= this.#step.log.child({ request_id: this.facts.requestId });
-    return this.#log;
+    const { extras } = this;
+    extras.log ??= this.step.log.child({ request_id: this.facts.requestId });
+    return extras.log;
   }
 
   /** Makes what the hook wrote visible to the hooks after it; a copy, as the hook may still hold its own. */
   commit(): void {
-    if (this.#metadata !== undefined) this.facts.metadata = new Map(this.#metadata);
+    const metadata = this.#extras?.metadata;
+    if (metadata !== undefined) this.facts.metadata = new Map(metadata);
   }
 }
 
@@ -64,9 +89,6 @@ abstract class HookContext {
 abstract class MessageContext extends HookContext {
   readonly #body: MessageBody;
   readonly #need: BodyNeed;
-  #abort: AbortController | undefined;
-  /** Why the hook was given up; a signal that is asked for later is aborted too. */
-  #gaveUp: { readonly reason: unknown } | undefined;
 
   constructor(facts: ExchangeFacts, step: Step, body: MessageBody, need: BodyNeed) {
     super(facts, step);
@@ -74,19 +96,19 @@ abstract class MessageContext extends HookContext {
     this.#need = need;
   }
 
-  /** Made when first asked for. */
   get signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController();
-      if (this.#gaveUp !== undefined) this.#abort.abort(this.#gaveUp.reason);
+    const { extras } = this;
+    if (extras.abort === undefined) {
+      extras.abort = new AbortController();
+      if (extras.gaveUp !== undefined) extras.abort.abort(extras.gaveUp.reason);
     }
-    return this.#abort.signal;
+    return extras.abort.signal;
   }
 
   /** Tells the hook that nobody waits for it any more. */
   giveUp(reason: unknown): void {
-    this.#gaveUp = { reason };
-    this.#abort?.abort(reason);
+    this.extras.gaveUp = { reason };
+    this.extras.abort?.abort(reason);
   }
 
   get body(): Uint8Array | null {
@@ -163,11 +185,7 @@ export class RequestHookContext extends MessageContext implements RequestContext
 
 /** The context of one run of `onResponse`. */
 export class ResponseHookContext extends MessageContext implements ResponseContext {
-  readonly denied: boolean;
-  readonly #step: Step;
-  readonly #request: RequestMessage;
-  readonly #response: ResponseMessage;
-  #view: RequestView | undefined;
+  readonly #messages: { request: RequestMessage; response: ResponseMessage; denied: boolean };
 
   constructor(
     facts: ExchangeFacts,
@@ -176,23 +194,25 @@ export class ResponseHookContext extends MessageContext implements ResponseConte
     need: BodyNeed = step.responseBody,
   ) {
     super(facts, step, messages.response.body, need);
-    this.#step = step;
-    this.#request = messages.request;
-    this.#response = messages.response;
-    this.denied = messages.denied;
+    this.#messages = messages;
+  }
+
+  get denied(): boolean {
+    return this.#messages.denied;
   }
 
   get request(): RequestView {
-    this.#view ??= new RequestHookContext(this.facts, this.#step, this.#request);
-    return this.#view;
+    const { extras } = this;
+    extras.request ??= new RequestHookContext(this.facts, this.step, this.#messages.request);
+    return extras.request;
   }
 
   get status(): number {
-    return this.#response.status;
+    return this.#messages.response.status;
   }
 
   get headers(): HeadersView {
-    return this.#response.headers;
+    return this.#messages.response.headers;
   }
 }
 

@@ -104,7 +104,6 @@ const INTERNAL = [
   "document/MAX_LENGTH",
   "document/MAX_VALUES",
   "kernel/wire/MAX_GROUP_DEPTH",
-  "kernel/wire/MAX_KEPT",
   "kernel/wire/MAX_KEPT_BYTES",
   "kernel/wire/MAX_NUMBER",
   "chain/MAX_SHORT_VALUE",

@@ -1,7 +1,7 @@
 // Headers as Envoy sends them, to the lines of a header table. Values stay where they are in the message; text is
 // made of them when a policy asks.
-import { type HeaderList, textWithin } from "../../chain/header-list.ts";
-import { headerName } from "./header-names.ts";
+import type { HeaderList } from "../../chain/header-list.ts";
+import { headerName, headerValue } from "./known-texts.ts";
 import { LENGTH, type WireReader } from "./wire-reader.ts";
 
 /** More than Envoy takes of anybody (its limit is 100 unless raised, and never above this). */
@@ -44,7 +44,7 @@ export class ReceivedHeaders implements HeaderList {
 
   text(index: number): string {
     this.#texts ??= [];
-    this.#texts[index] ??= textWithin(this.#bytes, this.#places[2 * index]!, this.#places[2 * index + 1]!);
+    this.#texts[index] ??= headerValue(this.#bytes, this.#places[2 * index]!, this.#places[2 * index + 1]!);
     return this.#texts[index];
   }
 
