@@ -125,13 +125,20 @@ export class HeaderTable implements HeadersView {
     const edits: HeaderEdit[] = [];
     if (this.#changed === undefined) return edits;
     for (const { name, isReceived } of this.#changed) {
-      const held = this.#values(this.#held, name, isReceived);
-      const wanted = this.#values(this.#wanted, name, isReceived);
-      if (sameValues(held, wanted)) continue;
-      for (let index = 0; index < wanted.length; index++) {
-        edits.push({ kind: index === 0 ? "overwrite" : "append", name, value: wanted[index]! });
+      // Most are news to Envoy.
+      if (!isReceived && this.#held === NONE) {
+        addLines(edits, name, this.#wanted.added);
+        continue;
       }
+      const wanted = this.#values(this.#wanted, name, isReceived);
+      if (sameValues(this.#values(this.#held, name, isReceived), wanted)) continue;
       if (wanted.length === 0) edits.push({ kind: "remove", name });
+      else
+        addLines(
+          edits,
+          name,
+          wanted.map((value) => ({ name, value })),
+        );
     }
     return edits;
   }
@@ -168,6 +175,16 @@ export class HeaderTable implements HeadersView {
       values.push(line.value);
     }
     return values ?? NO_VALUES;
+  }
+}
+
+/** The edits that give Envoy the lines of a header. */
+function addLines(edits: HeaderEdit[], name: string, lines: readonly HeaderLine[]): void {
+  let kind: "overwrite" | "append" = "overwrite";
+  for (const line of lines) {
+    if (line.name !== name) continue;
+    edits.push({ kind, name, value: line.value });
+    kind = "append";
   }
 }
 

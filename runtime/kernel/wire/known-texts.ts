@@ -4,6 +4,8 @@
 import { textWithin } from "../../chain/header-list.ts";
 import { readText } from "./read-text.ts";
 
+const latin1Slice = Buffer.prototype.latin1Slice as (this: Uint8Array, start: number, end: number) => string;
+
 interface Known {
   readonly bytes: Uint8Array;
   readonly text: string;
@@ -52,6 +54,12 @@ const names = new KnownTexts({
 /** Tokens and keys are longer, and are not to be kept; what tells tenants, regions and formats apart is not. */
 const values = new KnownTexts({ places: 1_024, maxLength: 24, make: textWithin });
 
+const pseudos = new KnownTexts({
+  places: 256,
+  maxLength: 24,
+  make: (bytes, start, end) => latin1Slice.call(bytes, start, end),
+});
+
 /**
  * The name that these bytes spell, in lower case, as an atom: comparing it with another is comparing references.
  * @throws {TypeError} If they are not UTF-8.
@@ -63,6 +71,11 @@ export function headerName(bytes: Uint8Array, start: number, end: number): strin
 /** The text of a header's value: what is not UTF-8 reads as U+FFFD. */
 export function headerValue(bytes: Uint8Array, start: number, end: number): string {
   return values.read(bytes, start, end);
+}
+
+/** The text of a pseudo-header, one character a byte. */
+export function pseudoValue(bytes: Uint8Array, start: number, end: number): string {
+  return pseudos.read(bytes, start, end);
 }
 
 /**

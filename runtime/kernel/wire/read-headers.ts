@@ -1,14 +1,12 @@
 // Headers as Envoy sends them, to the lines of a header table. Values stay where they are in the message; text is
 // made of them when a policy asks.
 import type { HeaderList } from "../../chain/header-list.ts";
-import { headerName, headerValue } from "./known-texts.ts";
+import { headerName, headerValue, pseudoValue } from "./known-texts.ts";
 import { LENGTH, type WireReader } from "./wire-reader.ts";
 
 /** More than Envoy takes of anybody (its limit is 100 unless raised, and never above this). */
 const MAX_HEADERS = 16_384;
 const COLON = 0x3a;
-
-const latin1Within = Buffer.prototype.latin1Slice as (this: Uint8Array, start: number, end: number) => string;
 
 /** The fields of HttpHeaders, HeaderMap and HeaderValue, with their wire types. */
 const HEADERS = (1 << 3) | LENGTH;
@@ -57,7 +55,7 @@ export class ReceivedHeaders implements HeaderList {
     const pseudo = this.#pseudo;
     for (let at = pseudo.length - 3; at >= 0; at -= 3) {
       if (pseudo[at] === name) {
-        return latin1Within.call(this.#bytes, pseudo[at + 1] as number, pseudo[at + 2] as number);
+        return pseudoValue(this.#bytes, pseudo[at + 1] as number, pseudo[at + 2] as number);
       }
     }
     return "";
