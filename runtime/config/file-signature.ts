@@ -1,4 +1,5 @@
-import { realpath, stat } from "node:fs/promises";
+import type { BigIntStats } from "node:fs";
+import { stat } from "node:fs/promises";
 import { explainFault } from "./read-text.ts";
 import { listRouteFiles, type RouteFileLimits } from "./route-files.ts";
 
@@ -6,13 +7,14 @@ import { listRouteFiles, type RouteFileLimits } from "./route-files.ts";
 const MAX_TOGETHER = 16;
 
 /**
- * What tells one state of the route files from another without reading them: where each really is, and its
- * device, inode, size and times. It works where notifications do not: on network file systems, and when
- * Kubernetes swaps the link that all files of a volume stand behind. Never rejects.
+ * What tells one state of the route files from another without reading them: device, inode, size and times of what
+ * each name leads to. It works where notifications do not: on network file systems, and when Kubernetes swaps the link
+ * that all files of a volume stand behind. Of a single file it is one look. Never rejects.
  */
 export async function signatureOf(path: string, limits: RouteFileLimits): Promise<string> {
   const list = await listRouteFiles(path, limits);
   if ("reason" in list) return list.reason;
+  if (!list.folder) return signature(path, list.facts);
   const parts: string[] = [String(list.folder)];
   for (let index = 0; index < list.files.length; index += MAX_TOGETHER) {
     const together = list.files.slice(index, index + MAX_TOGETHER);
@@ -23,11 +25,13 @@ export async function signatureOf(path: string, limits: RouteFileLimits): Promis
 
 async function signatureOfFile(file: string): Promise<string> {
   try {
-    const [real, facts] = await Promise.all([realpath(file), stat(file, { bigint: true })]);
-    // The change time tells a change of permission, and a write that sets the old time again.
-    const { dev, ino, size, mtimeNs, ctimeNs } = facts;
-    return JSON.stringify([file, real, ...[dev, ino, size, mtimeNs, ctimeNs].map(String)]);
+    return signature(file, await stat(file, { bigint: true }));
   } catch (error) {
     return JSON.stringify([file, explainFault(error)]);
   }
+}
+
+/** The change time tells a change of permission, and a write that sets the old time again. */
+function signature(file: string, { dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return JSON.stringify([file, ...[dev, ino, size, mtimeNs, ctimeNs].map(String)]);
 }

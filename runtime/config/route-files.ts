@@ -1,3 +1,4 @@
+import type { BigIntStats } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Problem } from "../document/problem.ts";
@@ -11,9 +12,9 @@ export interface RouteFileLimits {
   readonly routes: number;
 }
 
-/** The files behind `routes.path`, or why they cannot be told. */
+/** The files behind `routes.path` and the facts about that path, or why they cannot be told. */
 export type RouteFileList =
-  | { readonly files: readonly string[]; readonly folder: boolean }
+  | { readonly files: readonly string[]; readonly folder: boolean; readonly facts: BigIntStats }
   | { readonly reason: string };
 
 const EXTENSIONS = /\.(?:yaml|yml|json)$/;
@@ -21,14 +22,15 @@ const EXTENSIONS = /\.(?:yaml|yml|json)$/;
 /** The route files at a path: the file itself, or those of a folder, sorted by name. Never rejects. */
 export async function listRouteFiles(path: string, limits: RouteFileLimits): Promise<RouteFileList> {
   try {
-    if (!(await stat(path)).isDirectory()) return { files: [path], folder: false };
+    const facts = await stat(path, { bigint: true });
+    if (!facts.isDirectory()) return { files: [path], folder: false, facts };
     // A link counts as what it leads to, which is looked at when it is read; folders are never route files.
     const entries = (await readdir(path, { withFileTypes: true })).filter((entry) => !entry.isDirectory());
     const names = entries.map((entry) => entry.name).filter(isRouteFile);
     if (names.length > limits.routeFiles) {
       return { reason: `it has ${names.length} route files, at most ${limits.routeFiles} are allowed` };
     }
-    return { files: names.sort().map((name) => join(path, name)), folder: true };
+    return { files: names.sort().map((name) => join(path, name)), folder: true, facts };
   } catch (error) {
     return { reason: explainFault(error) };
   }
