@@ -31,8 +31,7 @@ const METADATA_DEPTH = 32;
 const encoder = new TextEncoder();
 
 /** In the order in which they are applied. */
-const SETTING_KEYS = ["setHeaders", "addHeadersIfAbsent", "appendHeaders"] as const;
-const HEADER_KEYS = ["removeHeaders", ...SETTING_KEYS] as const;
+const HEADER_KEYS = ["removeHeaders", "setHeaders", "addHeadersIfAbsent", "appendHeaders"] as const;
 const REQUEST_KEYS: ReadonlySet<string> = new Set([
   ...HEADER_KEYS,
   "body",
@@ -161,7 +160,7 @@ function isFieldValue(value: string): boolean {
 /** What is to be done to headers, in the order in which it is done. */
 function checkHeaders(changes: HeaderChanges): readonly HeaderOperation[] {
   const operations: HeaderOperation[] = [];
-  const { removeHeaders } = changes;
+  const { removeHeaders, setHeaders, addHeadersIfAbsent, appendHeaders } = changes;
   if (removeHeaders !== undefined) {
     if (!Array.isArray(removeHeaders)) throw wrong("removeHeaders", removeHeaders, "a list of names");
     for (const name of removeHeaders) {
@@ -169,7 +168,9 @@ function checkHeaders(changes: HeaderChanges): readonly HeaderOperation[] {
       operations.push({ kind: "removeHeaders", name: checkName(name), values: [] });
     }
   }
-  for (const kind of SETTING_KEYS) addOperations(operations, kind, changes[kind]);
+  addOperations(operations, "setHeaders", setHeaders);
+  addOperations(operations, "addHeadersIfAbsent", addHeadersIfAbsent);
+  addOperations(operations, "appendHeaders", appendHeaders);
   return operations;
 }
 
