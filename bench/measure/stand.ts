@@ -83,21 +83,27 @@ export async function measureStand(
   };
 }
 
+/** Requests a second, so few that hardly two are under way at once. */
+const GENTLE_RATE = 500;
+
 /**
- * A compiler that works while requests are served takes its time from them: it is given the requests it needs. A
- * program that was compiled before is warm when its caches are.
+ * A compiler that works while requests are served takes its time from them: it is given the requests it needs, of every
+ * load that is measured, as each finds other ways through the code. A program that was compiled before is warm when its
+ * caches are.
  */
 async function warmUp(
   target: LoadTarget,
   { variant, settings }: { variant: Variant; settings: BenchSettings },
 ): Promise<number> {
-  const { warmUpSeconds: seconds, warmUpRequests, warmUpLimitSeconds } = settings;
+  const { warmUpSeconds: seconds, warmUpRequests, warmUpLimitSeconds, singleSeconds } = settings;
   let requests = 0;
   for (let spent = seconds; ; spent += seconds) {
     const { perSecond } = await saturate(target, { ...SATURATING, seconds });
     requests += perSecond * seconds;
     const done = !compilesAtWork(variant) || requests >= warmUpRequests || spent >= warmUpLimitSeconds;
     if (done) return perSecond;
+    await holdRate(target, { rate: GENTLE_RATE, seconds: singleSeconds });
+    await saturate(target, { connections: 1, requestsAtOnce: 1, seconds: singleSeconds });
   }
 }
 
