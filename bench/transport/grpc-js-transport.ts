@@ -1,7 +1,7 @@
 // The engine's transport as it was on grpc-js, to compare with.
 import type { ServerHttp2Session } from "node:http2";
 import * as grpc from "@grpc/grpc-js";
-import type { EngineLogger } from "../../runtime/observability/log.ts";
+import type { Http2TransportSettings } from "../../runtime/transport/http2/server.ts";
 import {
   claimSocket,
   formatAddress,
@@ -24,14 +24,10 @@ const NO_RESET_LIMIT = { streamResetBurst: 1e9, streamResetRate: 1e9 };
 const MAX_CONCURRENT_STREAMS = 1_000_000;
 
 /** What a gRPC server is made of. */
-export interface GrpcTransportSettings {
-  readonly address: ListenAddress;
-  /** The acceptor of each bidirectional method, by its gRPC path. */
-  readonly services: Readonly<Record<string, StreamAcceptor>>;
-  /** The largest message taken, in bytes. */
-  readonly maxMessageBytes: number;
-  readonly log: EngineLogger;
-}
+export type GrpcTransportSettings = Pick<
+  Http2TransportSettings,
+  "address" | "services" | "maxMessageBytes" | "log"
+>;
 
 /** For each stream whose receiver waits for its end, how to tell it. */
 type OpenCalls = Set<() => void>;

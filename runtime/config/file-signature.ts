@@ -15,7 +15,7 @@ export async function signatureOf(path: string, limits: RouteFileLimits): Promis
   const list = await listRouteFiles(path, limits);
   if ("reason" in list) return list.reason;
   if (!list.folder) return signature(path, list.facts);
-  const parts: string[] = [String(list.folder)];
+  const parts: string[] = [];
   for (let index = 0; index < list.files.length; index += MAX_TOGETHER) {
     const together = list.files.slice(index, index + MAX_TOGETHER);
     parts.push(...(await Promise.all(together.map(signatureOfFile))));

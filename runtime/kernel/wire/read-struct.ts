@@ -1,6 +1,8 @@
 // google.protobuf.Struct and maps of it, as far as a caller asks: scalars by name. Attributes and dynamic metadata
 // come in them, of which the engine looks at one or two.
-import { readLooseText } from "./read-text.ts";
+// A client may have a say in their strings: attributes repeat bytes of its headers, whatever they are. So they read as
+// the text of a header does, and nobody can make a policy fail.
+import { textWithin } from "../../chain/header-list.ts";
 import { FIXED64, LENGTH, VARINT, WireError, type WireReader } from "./wire-reader.ts";
 
 /** A map entry and its parts; the fields of Struct; the scalar kinds of Value. */
@@ -50,7 +52,7 @@ function readEntry(reader: WireReader): string {
     const tag = reader.tag();
     if (tag === KEY) {
       const keyEnd = reader.end();
-      key = readLooseText(reader.bytes, reader.pos, keyEnd);
+      key = textWithin(reader.bytes, reader.pos, keyEnd);
       reader.pos = keyEnd;
     } else if (tag === ENTRY_VALUE) {
       if (start !== reader.limit) throw new WireError("Cannot read message: a map's entry has two values");
@@ -71,7 +73,7 @@ function readScalar(reader: WireReader): Scalar | undefined {
     switch (tag) {
       case STRING: {
         const end = reader.end();
-        value = readLooseText(reader.bytes, reader.pos, end);
+        value = textWithin(reader.bytes, reader.pos, end);
         reader.pos = end;
         break;
       }
