@@ -1,10 +1,11 @@
 import { ClosedStreams, type Ending } from "./closed-streams.ts";
 import { LARGEST_STREAM_ID } from "./frames.ts";
+import { OpenStreams } from "./open-streams.ts";
 import type { GrpcStream } from "./stream.ts";
 
 /** The streams of a connection, those that are open and those that were (RFC 9113 section 5.1). */
 export class StreamTable {
-  readonly #open = new Map<number, GrpcStream>();
+  readonly #open = new OpenStreams();
   readonly #closed = new ClosedStreams();
   /** Those whose receivers are to be told at the end of the turn, when none of them is at work. */
   #ended: GrpcStream[] = [];
@@ -30,7 +31,8 @@ export class StreamTable {
     return this.#open.get(id);
   }
 
-  values(): Iterable<GrpcStream> {
+  /** All that are open at this moment. */
+  values(): GrpcStream[] {
     return this.#open.values();
   }
 
@@ -45,7 +47,7 @@ export class StreamTable {
   }
 
   add(stream: GrpcStream): void {
-    this.#open.set(stream.id, stream);
+    this.#open.add(stream);
   }
 
   /** One is refused before it is anything. */
