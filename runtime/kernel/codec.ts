@@ -2,7 +2,7 @@
 // headers, attributes and metadata are read when they are asked for. Unknown fields are skipped, at any depth.
 import type { ReceivedRequest, ReceivedResponse } from "../chain/messages.ts";
 import type { MessageKind } from "./phases.ts";
-import { ReceivedHeaders, readHeaders } from "./wire/read-headers.ts";
+import { NO_HEADERS, type ReceivedHeaders, readHeaders } from "./wire/read-headers.ts";
 import { enterEntry, readScalars, type Scalar } from "./wire/read-struct.ts";
 import { LENGTH, VARINT, WireReader } from "./wire/wire-reader.ts";
 
@@ -255,9 +255,6 @@ class EnvoyRequest implements ReceivedRequest {
   }
 }
 
-/** Of a message that has none: nothing follows it either. */
-const NO_HEADERS = new ReceivedHeaders(new Uint8Array(0));
-NO_HEADERS.endOfStream = true;
 const NO_BODY: { readonly content: Uint8Array; readonly endOfStream: boolean } = {
   content: new Uint8Array(0),
   endOfStream: true,
