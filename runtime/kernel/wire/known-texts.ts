@@ -45,8 +45,8 @@ class KnownTexts {
   }
 }
 
-/** In bytes. */
-export const MAX_KNOWN_VALUE = 24;
+/** Longer values are made each time. */
+export const KNOWN_VALUE_BYTES = 24;
 
 /** Several times the names of a busy Envoy. */
 const names = new KnownTexts({
@@ -55,7 +55,7 @@ const names = new KnownTexts({
   make: (bytes, start, end) => atom(readText(bytes, start, end).toLowerCase()),
 });
 /** Tokens and keys are longer, and are not to be kept; what tells tenants, regions and formats apart is not. */
-const values = new KnownTexts({ places: 1_024, maxLength: MAX_KNOWN_VALUE, make: textWithin });
+const values = new KnownTexts({ places: 1_024, maxLength: KNOWN_VALUE_BYTES, make: textWithin });
 
 const pseudos = new KnownTexts({
   places: 256,

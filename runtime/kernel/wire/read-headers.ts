@@ -1,7 +1,7 @@
 // Headers as Envoy sends them, to the lines of a header table. Values stay where they are in the message; text is
 // made of them when a policy asks.
 import type { HeaderList } from "../../chain/header-list.ts";
-import { headerName, headerValue, MAX_KNOWN_VALUE, pseudoValue } from "./known-texts.ts";
+import { headerName, headerValue, KNOWN_VALUE_BYTES, pseudoValue } from "./known-texts.ts";
 import { LENGTH, WireReader } from "./wire-reader.ts";
 
 /** More than Envoy takes of anybody (its limit is 100 unless raised, and never above this). */
@@ -45,7 +45,7 @@ export class ReceivedHeaders implements HeaderList {
   text(index: number): string {
     const { pos, limit } = this.#valueAt(this.#places[index]!);
     // Looking up a short one takes no more time than it would to keep it.
-    if (limit - pos <= MAX_KNOWN_VALUE) return headerValue(this.#bytes, pos, limit);
+    if (limit - pos <= KNOWN_VALUE_BYTES) return headerValue(this.#bytes, pos, limit);
     this.#texts ??= new Array(this.names.length);
     this.#texts[index] ??= headerValue(this.#bytes, pos, limit);
     return this.#texts[index];

@@ -55,7 +55,7 @@ describe("open streams", () => {
   test("edge: streams that ended are freed by young collections, whatever was in the table when it grew", () => {
     const streams = new OpenStreams();
     fullGC();
-    const before = heapStats().objectTypeCounts["Uint8Array"] ?? 0;
+    const before = heapStats().objectTypeCounts.Uint8Array ?? 0;
     for (let index = 0; index < 20_000; index++) {
       streams.add({ id: 2 * index + 1, holds: new Uint8Array(1) } as unknown as GrpcStream);
       if (index >= 64) streams.delete(2 * (index - 64) + 1);
@@ -63,6 +63,6 @@ describe("open streams", () => {
     }
     edenGC();
     // Those that were open at a collection (64 of each) grow old with it; with a Map nearly all did.
-    expect((heapStats().objectTypeCounts["Uint8Array"] ?? 0) - before).toBeLessThan(6_000);
+    expect((heapStats().objectTypeCounts.Uint8Array ?? 0) - before).toBeLessThan(6_000);
   });
 });
