@@ -4,15 +4,13 @@ import { type Denial, type DenialStyle, engineDenial, newErrorId, type ReasonCod
 import type { BodyReason, BodySettings } from "../chain/exchange-bodies.ts";
 import { Exchange } from "../chain/executor.ts";
 import type { MessageBudget } from "../chain/message-budget.ts";
-import { requestIdOf } from "../chain/request-id.ts";
 import type { Snapshot } from "../config/snapshot.ts";
-import type { EngineMetrics } from "../observability/engine-metrics.ts";
-import type { ExchangeLog } from "../observability/exchange-log.ts";
 import type { EngineLogger } from "../observability/log.ts";
 import type { IncomingStream, OutgoingStream, StreamMetadata } from "../transport/transport.ts";
 import { type BodyDelivery, EnvoyMessage } from "./codec.ts";
 import { type EncodedAnswer, keepAnswer } from "./encode-answer.ts";
-import { type MessageKind, PARTS, type Part, PHASES, type Phase } from "./phases.ts";
+import { ExchangeRecord, requestIdIn, type Watchers } from "./exchange-record.ts";
+import { PARTS, type Part, PHASES, type Phase } from "./phases.ts";
 import { type RoutingConfig, routeExchange } from "./routes.ts";
 import {
   bodyAnswer,
@@ -27,7 +25,7 @@ import {
 const MAX_WAITING = 64;
 
 /** What all streams of an engine share. */
-export interface StreamContext {
+export interface StreamContext extends Watchers {
   /** The snapshot of this moment; undefined before the first. */
   readonly store: { readonly current: Snapshot | undefined };
   readonly config: RoutingConfig;
@@ -39,9 +37,6 @@ export interface StreamContext {
   /** How long the steps of one message may take. */
   readonly budget: MessageBudget;
   readonly log: EngineLogger;
-  /** Says how exchanges ended. */
-  readonly exchanges: ExchangeLog;
-  readonly metrics: EngineMetrics;
 }
 
 type Direction = "request" | "response";
@@ -51,6 +46,7 @@ export class ExchangeStream implements IncomingStream {
   readonly #context: StreamContext;
   readonly #metadata: StreamMetadata;
   readonly #out: OutgoingStream;
+  readonly #record: ExchangeRecord;
   readonly #phase: Record<Direction, Phase> = { request: "idle", response: "idle" };
   /** Messages of a direction whose steps are running, and when they came. */
   #waiting: { readonly message: EnvoyMessage; readonly at: number }[] | undefined;
@@ -68,38 +64,27 @@ export class ExchangeStream implements IncomingStream {
   /** How bodies come, by Envoy's configuration; told in the first message. */
   readonly #delivery: Record<Direction, BodyDelivery> = { request: "partial", response: "partial" };
   #bodyTimer: ReturnType<typeof setTimeout> | undefined;
-  #route = "";
-  /** Kept where the end is to be logged and there may be no exchange to ask. */
-  #first: EnvoyMessage | undefined;
-  /** The kinds of messages that came, as bits in their order. */
-  #seen = 0;
-  /** Time spent on the messages, hooks included, without Envoy's time between them. */
-  #seconds = 0;
-  /** Since when messages are being looked at, or hooks are at work. */
-  #since: number | undefined;
-  /** Runs of steps that are waited for. */
-  #runs = 0;
 
   constructor(context: StreamContext, stream: { metadata: StreamMetadata; out: OutgoingStream }) {
     this.#context = context;
     this.#metadata = stream.metadata;
     this.#out = stream.out;
-    context.metrics.streamsActive.inc();
+    this.#record = new ExchangeRecord(context);
   }
 
   message(bytes: Uint8Array, start = 0, end: number = bytes.length): void {
     if (this.#closing) return;
     const at = performance.now();
-    this.#since ??= at;
+    this.#record.startClock(at);
     try {
       const message = new EnvoyMessage(bytes, start, end);
-      if (message.kind !== undefined) this.#seen |= 1 << KINDS.indexOf(message.kind);
+      this.#record.note(message);
       if (this.#exchange === undefined) this.#begin(message, at);
       else this.#receive(message, { exchange: this.#exchange, at });
     } catch (cause) {
       this.#breakOff(cause);
     }
-    this.#pause();
+    this.#record.pauseClock();
   }
 
   halfClose(): void {
@@ -114,16 +99,15 @@ export class ExchangeStream implements IncomingStream {
 
   /** Takes the stream's first message: pins the snapshot and finds the chain. */
   #begin(message: EnvoyMessage, at: number): void {
-    const { config, store, exchanges } = this.#context;
+    const { config, store } = this.#context;
     this.#observed = message.observed;
-    if (exchanges.enabled) this.#first = message;
     this.#snapshot = store.current;
     this.#snapshot?.retain();
     const routing = routeExchange(
       { metadata: this.#metadata, message },
       { snapshot: this.#snapshot, config },
     );
-    this.#route = routing.route;
+    this.#record.route = routing.route;
     if (routing.kind === "refuse") return this.#refuseUnrouted(routing.reason, message);
     if (message.kind === undefined) return this.#refuseUnrouted("out_of_order", message);
     if (routing.kind === "pass") {
@@ -137,7 +121,6 @@ export class ExchangeStream implements IncomingStream {
     const exchange = new Exchange(settings);
     exchange.messageArrived(at);
     this.#exchange = exchange;
-    this.#first = undefined;
     this.#delivery.request = message.delivery("request");
     this.#delivery.response = message.delivery("response");
     if (message.fullDuplex) {
@@ -205,12 +188,12 @@ export class ExchangeStream implements IncomingStream {
   }
 
   #afterRun(pending: Promise<void>, next: () => void): void {
-    this.#runs++;
+    this.#record.beginRun();
     pending
       .then(() => {
-        this.#runs--;
+        this.#record.endRun();
         next();
-        this.#pause();
+        this.#record.pauseClock();
       })
       .catch((cause: unknown) => this.#breakOff(cause));
   }
@@ -289,7 +272,7 @@ export class ExchangeStream implements IncomingStream {
     if (misused) this.#context.metrics.protocolErrors(reason).inc();
     const status = misused ? 500 : 503;
     const { denials: style, log } = this.#context;
-    const fields = { request_id: requestIdIn(message), route: this.#route, reason, error_id: errorId };
+    const fields = { request_id: requestIdIn(message), route: this.#record.route, reason, error_id: errorId };
     log.repeated("warn", "Refused an exchange", fields);
     this.#finishWith(engineDenial(status, reason, { errorId, style }), method);
   }
@@ -309,7 +292,13 @@ export class ExchangeStream implements IncomingStream {
     const { denials: style, log, metrics } = this.#context;
     metrics.protocolErrors(reason).inc();
     const requestId = this.#exchange?.requestId ?? "";
-    const fields = { request_id: requestId, route: this.#route, reason, error_id: errorId, error: cause };
+    const fields = {
+      request_id: requestId,
+      route: this.#record.route,
+      reason,
+      error_id: errorId,
+      error: cause,
+    };
     log.repeated("error", "Cannot process a message from Envoy", fields);
     const denial = engineDenial(500, reason, { errorId, style });
     if (this.#exchange !== undefined) this.#exchange.denial = denial;
@@ -342,50 +331,15 @@ export class ExchangeStream implements IncomingStream {
     this.#finished = true;
     this.#closing = true;
     clearTimeout(this.#bodyTimer);
-    const { exchanges, metrics } = this.#context;
     // To end well says "go on": only an exchange that was answered may.
     if (how === "answered") this.#out.end();
     else this.#out.fail("The exchange was given up before its last answer");
     this.#exchange?.end(how);
     this.#exchange?.dropBodies();
     this.#snapshot?.release();
-    metrics.streamsActive.dec();
-    this.#stopClock();
-    const denial = this.#denial ?? this.#exchange?.denial;
-    const outcome = how === "cancelled" ? how : (denial?.outcome ?? "passed");
-    metrics.exchangeEnded(this.#route, outcome, this.#seconds);
-    if (exchanges.enabled) this.#logEnd(outcome, denial);
-  }
-
-  #logEnd(outcome: string, denial: Denial | undefined): void {
-    const exchange = this.#exchange;
-    const requestId = exchange?.requestId ?? (this.#first === undefined ? "" : requestIdIn(this.#first));
-    const decider = denial?.decider;
-    this.#context.exchanges.write(requestId, {
-      route: this.#route,
-      outcome,
-      reason: denial?.reason,
-      policy: decider === undefined ? undefined : `${decider.name}:${decider.version}`,
-      error_id: denial?.errorId,
-      status: (denial?.response ?? exchange?.response)?.status,
-      duration_ms: Math.round(this.#seconds * 1e6) / 1e3,
-      phases: KINDS.filter((_, index) => (this.#seen & (1 << index)) !== 0),
-    });
-  }
-
-  /** Stops the clock, unless hooks are at work. */
-  #pause(): void {
-    if (this.#runs === 0) this.#stopClock();
-  }
-
-  #stopClock(): void {
-    if (this.#since === undefined) return;
-    this.#seconds += (performance.now() - this.#since) / 1000;
-    this.#since = undefined;
+    this.#record.end(how, this.#denial ?? this.#exchange?.denial, this.#exchange);
   }
 }
-
-const KINDS = Object.keys(PARTS) as MessageKind[];
 
 /** Where a direction stands when the answer to such a message is sent. */
 const PHASE_AFTER: Readonly<Record<Part, Phase>> = { headers: "open", body: "bodied", trailers: "closed" };
@@ -393,12 +347,6 @@ const PHASE_AFTER: Readonly<Record<Part, Phase>> = { headers: "open", body: "bod
 /** RFC 9110 section 15: three digits. */
 function isStatus(status: number): boolean {
   return Number.isInteger(status) && status >= 100 && status <= 999;
-}
-
-function requestIdIn(message: EnvoyMessage): string {
-  const { lines } = message.request();
-  const index = lines.names.indexOf("x-request-id");
-  return requestIdOf(index === -1 ? undefined : lines.text(index));
 }
 
 function answerTo(exchange: Exchange, direction: Direction, part: Part): EncodedAnswer {
