@@ -3,12 +3,14 @@ import { join } from "node:path";
 import type { RegistryEntry } from "../runtime/policy/registry.ts";
 import { fillTemplate } from "./template.ts";
 
+/** What a definition says, as JSON, beside the files of its policy in the workspace: the engine reads no YAML for it. */
+export const DEFINITION_FILE = "policy-definition.gen.json";
+
 /** A policy as the registry lists it. */
 export interface RegistrySubject
   extends Pick<RegistryEntry, "name" | "version" | "sourcePath" | "integrity"> {
   /** Its folder in the workspace, with `/`. */
   readonly folder: string;
-  readonly definitionName: string;
 }
 
 /** Names in generated code that stand for the lines of one policy. */
@@ -38,10 +40,10 @@ export function registrySource(subjects: readonly RegistrySubject[], by: Generat
   const imports: string[] = [];
   const entries: string[] = [];
   for (const [index, subject] of sorted.entries()) {
-    const { folder, name, version, sourcePath, integrity, definitionName } = subject;
+    const { folder, name, version, sourcePath, integrity } = subject;
     const at = (file: string): string => JSON.stringify(`./${folder}/${file}`);
     imports.push(
-      `import definition${index} from ${at(definitionName)} with { type: "text" };`,
+      `import definition${index} from ${at(DEFINITION_FILE)};`,
       `import type { Params as Params${index} } from ${at("params.gen.ts")};`,
     );
     entries.push(`  {

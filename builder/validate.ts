@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { parseYaml } from "../runtime/document/yaml-document.ts";
 import type { PolicyDefinition } from "../runtime/policy/definition.ts";
 import { compileParameters } from "../runtime/policy/parameters.ts";
 import { parseDefinition } from "../runtime/policy/parse-definition.ts";
@@ -9,7 +10,7 @@ import { integrityOf } from "./integrity.ts";
 import { checkPackageFile } from "./package-file.ts";
 import { paramsTypes } from "./params-types.ts";
 import { type BuildProblem, fileProblem, PhaseFailure } from "./phase.ts";
-import type { GeneratedBy, RegistrySubject } from "./registry-source.ts";
+import { DEFINITION_FILE, type GeneratedBy, type RegistrySubject } from "./registry-source.ts";
 import { counted, quoted } from "./text.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -180,7 +181,6 @@ export function subjectsOf(policies: readonly DefinedPolicy[]): RegistrySubject[
       version,
       sourcePath: found.reference.sourcePath,
       integrity: integrityOf(found.files, [PARAMS_FILE]),
-      definitionName: found.definitionName,
       // Twins are refused in the end; until then each is checked in a folder of its own.
       folder: twins === 0 ? wanted : `${wanted}-twin${twins}`,
     };
@@ -194,6 +194,8 @@ async function prepare(policy: ValidPolicy, options: ValidateOptions): Promise<B
   signal.throwIfAborted();
   await workspace.copyPolicy(subject.folder, found.files);
   await workspace.write(`${subject.folder}/${PARAMS_FILE}`, params);
+  const { value } = parseYaml(found.definitionText, found.definitionName);
+  await workspace.write(`${subject.folder}/${DEFINITION_FILE}`, JSON.stringify(value));
   if (!checkPackageFile(found.files).hasDependencies) return undefined;
   const reason = await installDependencies(workspace.path(subject.folder), signal);
   if (reason === undefined) return undefined;

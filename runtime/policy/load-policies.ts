@@ -1,7 +1,7 @@
 import { formatProblem, type Problem } from "../document/problem.ts";
 import type { PolicyDefinition } from "./definition.ts";
 import { compileParameters } from "./parameters.ts";
-import { parseDefinition } from "./parse-definition.ts";
+import { checkDefinition, parseDefinition } from "./parse-definition.ts";
 import { reasonOf } from "./reason.ts";
 import type { PolicyModule, RegisteredPolicy, RegistryEntry } from "./registry-entry.ts";
 import { within } from "./within.ts";
@@ -21,6 +21,7 @@ export type LoadedPolicy =
       readonly error: string;
     };
 
+const DEFINITION_FILE = "policy-definition.yaml";
 /** How long the import of a policy may take; a top-level await that never ends must not hold up the engine. */
 const IMPORT_TIMEOUT_MS = 10_000;
 
@@ -47,7 +48,10 @@ export async function loadPolicies(
 }
 
 async function loadPolicy(entry: RegistryEntry, importTimeoutMs: number): Promise<LoadedPolicy> {
-  const { definition, problems } = parseDefinition(entry.definition, "policy-definition.yaml");
+  const { definition, problems } =
+    typeof entry.definition === "string"
+      ? parseDefinition(entry.definition, DEFINITION_FILE)
+      : checkDefinition(entry.definition, DEFINITION_FILE);
   if (definition === undefined) {
     const error = `its definition is not valid: ${problems.map(oneLine).join("; ")}`;
     return { entry, definition, error };

@@ -3,7 +3,8 @@ import { compareProblems, type Problem } from "../document/problem.ts";
 import { compileSchema, type SchemaIssue } from "../document/schema.ts";
 import { isRecord } from "../document/schema-nodes.ts";
 import { schemaProblems } from "../document/schema-problems.ts";
-import { parseYaml, type YamlDocument } from "../document/yaml-document.ts";
+import { documentOf, parseYaml, type YamlDocument } from "../document/yaml-document.ts";
+import { noPlaces } from "../document/yaml-places.ts";
 import type { BodyRequirement, JsonSchema, PolicyDefinition } from "./definition.ts";
 import { fromTypedList } from "./typed-parameters.ts";
 import { VERSION_PATTERN } from "./version.ts";
@@ -45,15 +46,23 @@ const DEFINITION_SCHEMA: JsonSchema = {
 /** A policy without parameters takes none. */
 const NO_PARAMETERS: JsonSchema = { type: "object", additionalProperties: false, properties: {} };
 
-/**
- * Reads a `policy-definition.yaml`. All problems are reported at once, sorted; the definition is there only if
- * none of them is an error.
- */
-export function parseDefinition(
-  text: string,
-  file: string,
-): { definition?: PolicyDefinition; problems: Problem[] } {
-  const document = parseYaml(text, file);
+/** All problems at once, sorted; the definition is there only if none of them is an error. */
+export interface CheckedDefinition {
+  readonly definition?: PolicyDefinition;
+  readonly problems: Problem[];
+}
+
+/** Reads a `policy-definition.yaml`. */
+export function parseDefinition(text: string, file: string): CheckedDefinition {
+  return checkDocument(parseYaml(text, file));
+}
+
+/** Checks what a definition says that was read before: its problems have no place. */
+export function checkDefinition(value: unknown, file: string): CheckedDefinition {
+  return checkDocument(documentOf(file, { value, problems: [], empty: false, places: noPlaces() }));
+}
+
+function checkDocument(document: YamlDocument): CheckedDefinition {
   if (document.empty) {
     const message = 'Cannot use an empty policy definition: "name" and "version" are needed';
     return { problems: [document.problem("", message)] };

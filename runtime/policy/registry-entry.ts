@@ -6,8 +6,8 @@ import type { Parameters } from "./parameters.ts";
 export interface RegistryEntry {
   readonly name: string;
   readonly version: string;
-  /** The text of `policy-definition.yaml`, embedded in the executable. */
-  readonly definition: string;
+  /** What `policy-definition.yaml` says, as the builder embeds it, or its text, which takes longer to read. */
+  readonly definition: unknown;
   /** The folder it was compiled from. */
   readonly sourcePath: string;
   /** `sha256-…` over the policy's files. */
