@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { formatProblem } from "../document/problem.ts";
+import { parseYaml } from "../document/yaml-document.ts";
 import type { JsonSchema } from "./definition.ts";
 import { compileParameters } from "./parameters.ts";
-import { parseDefinition } from "./parse-definition.ts";
+import { checkDefinition, parseDefinition } from "./parse-definition.ts";
 
 const HEAD = "name: test\nversion: v1.0.0\n";
 
@@ -339,4 +340,26 @@ describe("FR-014: the typed list", () => {
       '4:5: error: Cannot use this default: "n" must be at least 1 (/parameters/0)',
     ]);
   });
+});
+
+describe("FR-031: checkDefinition() says of what the builder embeds what parseDefinition() says of the file", () => {
+  const TEXTS = [
+    HEAD,
+    `${HEAD}requiresRequestBody: true\nparameters:\n  type: object\n  properties: { a: { type: integer, default: 3 } }\n`,
+    `${HEAD}parameters: &all\n  - { name: a, type: string, default: "x\\u2028" }\n`,
+    "name: 1\nversion: v1\nfailureMode: ajar\nother: 2\n",
+    `${HEAD}requiresRequestBody: streamed\nsupportsRequestPhase: false\nsupportsResponsePhase: false\n`,
+    `${HEAD}parameters:\n  type: object\n  properties: { a: { type: string, default: 3 } }\n`,
+    "- 1\n",
+    "null\n",
+  ];
+  for (const text of TEXTS) {
+    test(JSON.stringify(text), () => {
+      const fromFile = parseDefinition(text, "f");
+      const embedded = checkDefinition(JSON.parse(JSON.stringify(parseYaml(text, "f").value)), "f");
+      expect(embedded.definition).toEqual(fromFile.definition);
+      const messages = ({ problems }: typeof embedded) => problems.map(({ message }) => message).sort();
+      expect(messages(embedded)).toEqual(messages(fromFile));
+    });
+  }
 });

@@ -44,6 +44,18 @@ describe("FR-013, FR-030: resolve()", () => {
     }
   });
 
+  test("edge: a definition comes as values too, and is checked: one that is not valid fails alone", async () => {
+    const { registry, lines } = await load(
+      entry("jwt", "v1.0.0", { definition: { name: "jwt", version: "v1.0.0" } }),
+      entry("cors", "v1.0.0", { definition: { name: "cors", version: "v1.0.0", failureMode: "ajar" } }),
+      entry("none", "v1.0.0", { definition: undefined }),
+    );
+    expect(registry.resolve("jwt", "v1").policy?.definition.failureMode).toBe("closed");
+    expect(registry.resolve("cors", "v1").message).toContain("its definition is not valid");
+    expect(registry.resolve("none", "v1").message).toContain("its definition is not valid");
+    expect(lines.filter((line) => line.includes("Cannot load policy"))).toHaveLength(2);
+  });
+
   test("v1 is the highest v1, by number, no prerelease", async () => {
     const { registry } = await load(...versions.map((version) => entry("jwt", version)));
     expect(registry.resolve("jwt", "v1").policy?.definition.version).toBe("v1.10.0");
