@@ -1,7 +1,7 @@
 // From the text of a CEL expression to something that is checked, bounded, and the same for every exchange.
 import { type CelError, describeError, evaluationFailure, excerpt, type Purpose } from "./cel-error.ts";
 import { type Closure, compileClosures } from "./closures.ts";
-import { environment } from "./environment.ts";
+import { checker } from "./environment.ts";
 import { Fault } from "./fault.ts";
 import { MAX_SOURCE_BYTES } from "./limits.ts";
 import { Meter } from "./meter.ts";
@@ -54,7 +54,7 @@ export function compileProgram(source: unknown, purpose: Purpose): Compiled {
 }
 
 function compile(source: string, { subject, purpose }: { subject: string; purpose: Purpose }): Compiled {
-  const parsed = environment.parse(source);
+  const parsed = checker().environment.parse(source);
   const root = asNode(parsed.ast);
   const survey = new Survey(root);
   if (survey.findings.length > 0) {

@@ -1,5 +1,5 @@
 import type { Condition } from "./compile-condition.ts";
-import { environment } from "./environment.ts";
+import { checker } from "./environment.ts";
 import { asNode } from "./node.ts";
 import { Survey } from "./survey.ts";
 import type { ConditionInput } from "./variables.ts";
@@ -14,7 +14,7 @@ export interface ConditionFacts {
 
 /** Looks closer at a condition, for warnings: parsed anew, so that conditions need not carry this along. */
 export function conditionFacts(condition: Condition): ConditionFacts {
-  const { names } = new Survey(asNode(environment.parse(condition.source).ast));
+  const { names } = new Survey(asNode(checker().environment.parse(condition.source).ast));
   return { names, constant: constantOf(condition, names) };
 }
 

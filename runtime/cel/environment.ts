@@ -13,24 +13,38 @@ import {
 /** cel-js declares optional values also where they are off. */
 const OPTIONAL = /^optional/i;
 
-/** One for all conditions: making it is costly, and nothing in it belongs to one of them. */
-export const environment: Environment = createEnvironment();
+/** What checks expressions, and the names that they can have. */
+interface Checker {
+  readonly environment: Environment;
+  /** Names of functions and methods, to find the one a mistyped name meant. */
+  readonly functionNames: ReadonlySet<string>;
+  /** Names that stand for a value: the variables, and cel-js's own such as the names of types. */
+  readonly valueNames: ReadonlySet<string>;
+}
 
-/** Names of functions and methods, to find the one a mistyped name meant. */
-export const functionNames: ReadonlySet<string> = new Set(
-  environment
-    .getDefinitions()
-    .functions.filter(({ receiverType }) => receiverType === null || !OPTIONAL.test(receiverType))
-    .map(({ name }) => name),
-);
+let made: Checker | undefined;
 
-/** Names that stand for a value: the variables, and cel-js's own such as the names of types. */
-export const valueNames: ReadonlySet<string> = new Set(
-  environment
-    .getDefinitions()
-    .variables.map(({ name }) => name)
-    .filter((name) => !OPTIONAL.test(name)),
-);
+/**
+ * One for all conditions: making it is costly, and nothing in it belongs to one of them. An engine without conditions
+ * starts without it.
+ */
+export function checker(): Checker {
+  made ??= createChecker();
+  return made;
+}
+
+function createChecker(): Checker {
+  const environment = createEnvironment();
+  const { functions, variables } = environment.getDefinitions();
+  const usable = functions.filter(
+    ({ receiverType }) => receiverType === null || !OPTIONAL.test(receiverType),
+  );
+  return {
+    environment,
+    functionNames: new Set(usable.map(({ name }) => name)),
+    valueNames: new Set(variables.map(({ name }) => name).filter((name) => !OPTIONAL.test(name))),
+  };
+}
 
 function createEnvironment(): Environment {
   const made = new Environment({

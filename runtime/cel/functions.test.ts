@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { CelError } from "./cel-error.ts";
 import { compileProgram } from "./compile-program.ts";
 import { exchange, type Facts } from "./condition-fixtures.ts";
-import { environment, functionNames, valueNames } from "./environment.ts";
+import { checker } from "./environment.ts";
 import { MAX_MADE_TEXT, MAX_SPLIT_TEXT } from "./limits.ts";
 
 function resultOf(source: string, facts?: Facts): unknown {
@@ -175,20 +175,24 @@ test("every function that can be named can be called", () => {
     Sets: "sets",
     Base64: "base64",
   };
-  const calls = environment.getDefinitions().functions.flatMap(({ name, receiverType, params }) => {
-    const types = [...(receiverType === null ? [] : [receiverType]), ...params.map(({ type }) => type)];
-    const operands = types.map((type) => operand[type]);
-    if (operands.includes(undefined)) return [];
-    const [first, ...rest] = operands;
-    return receiverType === null ? `${name}(${operands.join(", ")})` : `${first}.${name}(${rest.join(", ")})`;
-  });
+  const calls = checker()
+    .environment.getDefinitions()
+    .functions.flatMap(({ name, receiverType, params }) => {
+      const types = [...(receiverType === null ? [] : [receiverType]), ...params.map(({ type }) => type)];
+      const operands = types.map((type) => operand[type]);
+      if (operands.includes(undefined)) return [];
+      const [first, ...rest] = operands;
+      return receiverType === null
+        ? `${name}(${operands.join(", ")})`
+        : `${first}.${name}(${rest.join(", ")})`;
+    });
   expect(calls.length).toBeGreaterThan(80);
   expect(calls.flatMap((call) => compileProgram(call, "expression").problems)).toEqual([]);
 });
 
 test("optional values are off, and cannot be named", () => {
-  expect(valueNames.has("optional")).toBe(false);
-  expect(functionNames.has("orValue")).toBe(false);
+  expect(checker().valueNames.has("optional")).toBe(false);
+  expect(checker().functionNames.has("orValue")).toBe(false);
   expect(compileProgram("optional.none()", "expression").problems[0]).toContain("unknown");
   expect(compileProgram("metadata.x.hasValue()", "expression").problems[0]).toContain("unknown function");
 });

@@ -1,4 +1,4 @@
-import { environment, functionNames, valueNames } from "./environment.ts";
+import { checker } from "./environment.ts";
 import { canonicalField, fieldsOf, VARIABLES } from "./fields.ts";
 import { MAX_MACRO_NESTING } from "./limits.ts";
 import { didYouMean } from "./nearest-name.ts";
@@ -72,7 +72,7 @@ export class Survey {
   #visitName(node: CelNode, scope: Scope, use: "whole" | "field"): string | undefined {
     const name = node.args as string;
     if (scope.names.has(name)) return undefined;
-    if (!valueNames.has(name)) {
+    if (!checker().valueNames.has(name)) {
       this.#find(node, `unknown variable ${quote(name)}`, didYouMean(name, Object.keys(VARIABLES)));
       return undefined;
     }
@@ -123,7 +123,7 @@ export class Survey {
     this.#visit(receiver, scope);
     if (isEmptyLiteral(receiver)) mendRange(node);
     const bound = variable.args as string;
-    if (valueNames.has(bound)) {
+    if (checker().valueNames.has(bound)) {
       this.#find(variable, `${quote(bound)} is a variable already`, "another name is needed");
     }
     if (scope.nesting >= MAX_MACRO_NESTING) {
@@ -140,8 +140,8 @@ export class Survey {
   }
 
   #visitCall(node: CelNode, name: string): void {
-    if (!functionNames.has(name)) {
-      this.#find(node, `unknown function ${quote(name)}`, didYouMean(name, functionNames));
+    if (!checker().functionNames.has(name)) {
+      this.#find(node, `unknown function ${quote(name)}`, didYouMean(name, checker().functionNames));
     }
     if (name !== "matches" || node.op !== "rcall") return;
     const [argument] = (node.args as [string, CelNode, CelNode[]])[2];
@@ -168,7 +168,7 @@ function isEmptyLiteral({ op, args }: CelNode): boolean {
 /** Nothing is known of the items of `[]`, but the checker of cel-js takes their type for one, and finds it wrong. */
 function mendRange(node: CelNode): void {
   const loop = node.meta.alternate?.args as { iterable?: unknown } | undefined;
-  if (loop?.iterable !== undefined) loop.iterable = environment.parse("dyn([])").ast;
+  if (loop?.iterable !== undefined) loop.iterable = checker().environment.parse("dyn([])").ast;
 }
 
 function quote(name: string): string {

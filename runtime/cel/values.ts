@@ -1,7 +1,7 @@
 // The values of CEL: int is a bigint, double a number, bytes a Uint8Array, a timestamp a Date, a list an array or a set,
 // a map a Map or an object without a class.
 import { Duration, UnsignedInt } from "@marcbachmann/cel-js/evaluator";
-import { environment } from "./environment.ts";
+import { checker } from "./environment.ts";
 import { Fault } from "./fault.ts";
 import { FIELDS } from "./fields.ts";
 import type { Meter } from "./meter.ts";
@@ -34,14 +34,17 @@ const OWN_TYPES: ReadonlyMap<unknown, Readonly<Record<string, string>>> = new Ma
   [AuthVariable.prototype, FIELDS.Auth],
 ]);
 
+const TYPE_NAMES = [
+  ...["bool", "int", "uint", "double", "string", "bytes", "null_type", "list", "map", "type"],
+  ...["google.protobuf.Timestamp", "google.protobuf.Duration"],
+];
+let types: ReadonlyMap<string, unknown> | undefined;
+
 /** Types as values, as cel-js has them: those an expression names are the same objects. */
-const TYPES: ReadonlyMap<string, unknown> = new Map(
-  [
-    ...["bool", "int", "uint", "double", "string", "bytes", "null_type", "list", "map", "type"],
-    ...["google.protobuf.Timestamp", "google.protobuf.Duration"],
-  ].map((name) => [name, environment.evaluate(name, {})]),
-);
-const TYPE_VALUES: ReadonlySet<unknown> = new Set(TYPES.values());
+function typeValues(): ReadonlyMap<string, unknown> {
+  types ??= new Map(TYPE_NAMES.map((name) => [name, checker().environment.evaluate(name, {})]));
+  return types;
+}
 
 /** @throws {Fault} For what is no value of CEL, such as a promise that a policy put into the metadata. */
 export function kindOf(value: unknown): Kind {
@@ -61,6 +64,11 @@ export function kindOf(value: unknown): Kind {
   }
 }
 
+function isType(value: object): boolean {
+  for (const type of typeValues().values()) if (type === value) return true;
+  return false;
+}
+
 function kindOfObject(value: object): Kind {
   if (Array.isArray(value) || value instanceof Set) return "list";
   if (isDictionary(value)) return "map";
@@ -68,14 +76,14 @@ function kindOfObject(value: object): Kind {
   if (value instanceof Uint8Array) return "bytes";
   if (value instanceof Date) return "google.protobuf.Timestamp";
   if (value instanceof Duration) return "google.protobuf.Duration";
-  if (TYPE_VALUES.has(value)) return "type";
+  if (isType(value)) return "type";
   if (OWN_TYPES.has(Object.getPrototypeOf(value))) return "object";
   throw new Fault("unsupported_type");
 }
 
 /** The type of a value, as a value. */
 export function typeOf(value: unknown): unknown {
-  const type = TYPES.get(kindOf(value));
+  const type = typeValues().get(kindOf(value));
   if (type === undefined) throw new Fault("no_such_overload");
   return type;
 }

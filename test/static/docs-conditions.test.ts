@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { compileCondition } from "../../runtime/cel/compile-condition.ts";
 import { DECLARATIONS } from "../../runtime/cel/declarations.ts";
-import { environment, functionNames } from "../../runtime/cel/environment.ts";
+import { checker } from "../../runtime/cel/environment.ts";
 import { FIELDS, VARIABLES } from "../../runtime/cel/fields.ts";
 import { codesIn, tableOf, textOf } from "./doc-parts.ts";
 
@@ -23,7 +23,7 @@ test("every variable and field is documented", async () => {
 test("every function beyond those of the language is documented, and each that is can be called", async () => {
   const { rows } = await tableOf(CONDITIONS, "What it can call", "Call");
   const documented = rows.flatMap((row) => codesIn(row[0]!)).map((code) => /(\w+)\(/.exec(code)?.[1]);
-  for (const name of documented) expect([name, functionNames.has(name ?? "")]).toEqual([name, true]);
+  for (const name of documented) expect([name, checker().functionNames.has(name ?? "")]).toEqual([name, true]);
   const added = DECLARATIONS.map((signature) => /(\w+)\(/.exec(signature)![1]!);
   const ofText = environment
     .getDefinitions()
