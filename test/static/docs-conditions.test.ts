@@ -23,10 +23,11 @@ test("every variable and field is documented", async () => {
 test("every function beyond those of the language is documented, and each that is can be called", async () => {
   const { rows } = await tableOf(CONDITIONS, "What it can call", "Call");
   const documented = rows.flatMap((row) => codesIn(row[0]!)).map((code) => /(\w+)\(/.exec(code)?.[1]);
-  for (const name of documented) expect([name, checker().functionNames.has(name ?? "")]).toEqual([name, true]);
+  for (const name of documented)
+    expect([name, checker().functionNames.has(name ?? "")]).toEqual([name, true]);
   const added = DECLARATIONS.map((signature) => /(\w+)\(/.exec(signature)![1]!);
-  const ofText = environment
-    .getDefinitions()
+  const ofText = checker()
+    .environment.getDefinitions()
     .functions.filter(({ receiverType }) => receiverType === "string" || receiverType === "bytes")
     .map(({ name }) => name);
   const text = await textOf(CONDITIONS);
