@@ -10,7 +10,7 @@ export const FIXTURE: BenchResult = {
   busyBefore: 0.014,
   versions: { Envoy: "1.36.2", tonic: "tonic 0.14.9, Rust 1.95.0" },
   settings: { ...FULL, rounds: 3, workers: [1] },
-  rates: { 1: 5_000 },
+  rates: { 1: 4_950 },
   cores: { 1: "Envoy on core 0, processor on 1, upstream and load on 2-3" },
   variants: [
     variant("envoy", "Envoy alone", [sample(30), sample(31), sample(29)]),
