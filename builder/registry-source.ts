@@ -4,7 +4,7 @@ import type { RegistryEntry } from "../runtime/policy/registry.ts";
 import { fillTemplate } from "./template.ts";
 
 /** What a definition says, as JSON, beside the files of its policy in the workspace: the engine reads no YAML for it. */
-export const DEFINITION_FILE = "policy-definition.gen.json";
+export const EMBEDDED_FILE = "policy-definition.gen.json";
 
 /** A policy as the registry lists it. */
 export interface RegistrySubject
@@ -43,7 +43,7 @@ export function registrySource(subjects: readonly RegistrySubject[], by: Generat
     const { folder, name, version, sourcePath, integrity } = subject;
     const at = (file: string): string => JSON.stringify(`./${folder}/${file}`);
     imports.push(
-      `import definition${index} from ${at(DEFINITION_FILE)};`,
+      `import definition${index} from ${at(EMBEDDED_FILE)};`,
       `import type { Params as Params${index} } from ${at("params.gen.ts")};`,
     );
     entries.push(`  {

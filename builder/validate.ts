@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { parseYaml } from "../runtime/document/yaml-document.ts";
 import type { PolicyDefinition } from "../runtime/policy/definition.ts";
 import { compileParameters } from "../runtime/policy/parameters.ts";
-import { parseDefinition } from "../runtime/policy/parse-definition.ts";
+import { checkDefinition } from "../runtime/policy/parse-definition.ts";
 import { checkCode } from "./check-code.ts";
 import type { Discovery, FoundPolicy } from "./discover.ts";
 import { installDependencies } from "./install.ts";
@@ -10,7 +10,7 @@ import { integrityOf } from "./integrity.ts";
 import { checkPackageFile } from "./package-file.ts";
 import { paramsTypes } from "./params-types.ts";
 import { type BuildProblem, fileProblem, PhaseFailure } from "./phase.ts";
-import { DEFINITION_FILE, type GeneratedBy, type RegistrySubject } from "./registry-source.ts";
+import { EMBEDDED_FILE, type GeneratedBy, type RegistrySubject } from "./registry-source.ts";
 import { counted, quoted } from "./text.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -18,6 +18,8 @@ import type { Workspace } from "./workspace.ts";
 export interface DefinedPolicy {
   readonly found: FoundPolicy;
   readonly definition: PolicyDefinition;
+  /** What the definition says, before defaults are added. */
+  readonly values: unknown;
   /** `name:version`. */
   readonly label: string;
   /** The text that `params.gen.ts` has to have. */
@@ -49,7 +51,8 @@ export function readDefinitions(found: readonly FoundPolicy[]): {
   const places = new Map<string, FoundPolicy>();
   for (const policy of found) {
     const file = join(policy.shown, policy.definitionName);
-    const { definition, problems: faults } = parseDefinition(policy.definitionText, file);
+    const document = parseYaml(policy.definitionText, file);
+    const { definition, problems: faults } = checkDefinition(document);
     const label = definition === undefined ? policy.shown : `${definition.name}:${definition.version}`;
     problems.push(...faults.map((fault) => ({ ...fault, policy: label })));
     if (definition === undefined) continue;
@@ -75,6 +78,7 @@ export function readDefinitions(found: readonly FoundPolicy[]): {
     policies.push({
       found: policy,
       definition,
+      values: document.value,
       label,
       params: paramsTypes(definition.parameters, definition),
     });
@@ -190,12 +194,11 @@ export function subjectsOf(policies: readonly DefinedPolicy[]): RegistrySubject[
 /** Copies a policy into the workspace and installs its dependencies. */
 async function prepare(policy: ValidPolicy, options: ValidateOptions): Promise<BuildProblem | undefined> {
   const { workspace, signal } = options;
-  const { found, label, subject, params } = policy;
+  const { found, label, subject, params, values } = policy;
   signal.throwIfAborted();
   await workspace.copyPolicy(subject.folder, found.files);
   await workspace.write(`${subject.folder}/${PARAMS_FILE}`, params);
-  const { value } = parseYaml(found.definitionText, found.definitionName);
-  await workspace.write(`${subject.folder}/${DEFINITION_FILE}`, JSON.stringify(value));
+  await workspace.write(`${subject.folder}/${EMBEDDED_FILE}`, JSON.stringify(values));
   if (!checkPackageFile(found.files).hasDependencies) return undefined;
   const reason = await installDependencies(workspace.path(subject.folder), signal);
   if (reason === undefined) return undefined;

@@ -1,5 +1,5 @@
 import { short } from "./goals.ts";
-import { type BenchResult, summaryOf } from "./result.ts";
+import { type BenchResult, rateOf, summaryOf } from "./result.ts";
 
 const WIDTH = 800;
 const LABEL_WIDTH = 290;
@@ -29,7 +29,7 @@ export function renderChart(result: BenchResult): string {
   const end = Math.ceil(most / step) * step;
   const height = TOP + bars.length * ROW + BOTTOM;
   const x = (value: number) => round(LABEL_WIDTH + (value / end) * (WIDTH - LABEL_WIDTH - RIGHT));
-  const rate = result.rates[workers] ?? result.settings.rate;
+  const rate = rateOf(result, workers);
   const title = `CPU a request at ${rate.toLocaleString("en")} requests/s, ${workers} Envoy ${workers === 1 ? "worker" : "workers"} (us)`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12" fill="#1f2933">`,

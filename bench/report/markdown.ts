@@ -1,6 +1,6 @@
 import type { Metric } from "../measure/sample.ts";
 import { goalsOf, withSpread } from "./goals.ts";
-import { type BenchResult, summaryOf, type VariantResult } from "./result.ts";
+import { type BenchResult, rateOf, summaryOf, type VariantResult } from "./result.ts";
 
 /** The steady rate counts as held to this share of it. */
 const HELD = 0.98;
@@ -74,8 +74,7 @@ function variantTables(result: BenchResult, workers: number): string[] {
 function variantTable(result: BenchResult, variants: readonly VariantResult[]): string {
   const rows = variants.map(({ name, title, workers, bodyBytes }) => {
     const cells = COLUMNS.map(([, metric]) => withSpread(summaryOf(result, { name, workers, metric })));
-    const most = result.rates[workers] ?? result.settings.rate;
-    const rate = most * (bodyBytes === undefined ? 1 : result.settings.bodyRateShare);
+    const rate = rateOf(result, workers) * (bodyBytes === undefined ? 1 : result.settings.bodyRateShare);
     const held = summaryOf(result, { name, workers, metric: "steady.perSecond" })?.median ?? 0;
     const mark = held >= rate * HELD ? "" : " (steady rate not held)";
     return [`${title}${mark}`, ...cells];

@@ -1,4 +1,5 @@
 import type { Metric } from "../measure/sample.ts";
+import { short } from "./goals.ts";
 import { table } from "./markdown.ts";
 import { type BenchResult, summaryOf } from "./result.ts";
 
@@ -19,13 +20,9 @@ export function readmeTable(result: BenchResult): string {
     if (variant === undefined) return [];
     const cells = COLUMNS.map(([, metric]) => {
       const median = summaryOf(result, { name, workers: 1, metric })?.median;
-      return median === undefined ? "" : figure(median);
+      return median === undefined ? "" : short(median);
     });
     return [[variant.title, ...cells]];
   });
   return table(["", ...COLUMNS.map(([title]) => title)], rows);
-}
-
-function figure(value: number): string {
-  return value < 100 ? value.toFixed(1) : Math.round(value).toLocaleString("en");
 }

@@ -57,3 +57,8 @@ export function summaryOf(
   const values = variant?.samples.flatMap((sample) => sample[metric] ?? []) ?? [];
   return values.length === 0 ? undefined : summarise(values);
 }
+
+/** The steady rate behind so many workers, in requests a second. */
+export function rateOf({ rates, settings }: BenchResult, workers: number): number {
+  return rates[workers] ?? settings.rate;
+}

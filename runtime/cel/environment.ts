@@ -22,15 +22,15 @@ interface Checker {
   readonly valueNames: ReadonlySet<string>;
 }
 
-let made: Checker | undefined;
+let shared: Checker | undefined;
 
 /**
  * One for all conditions: making it is costly, and nothing in it belongs to one of them. An engine without conditions
  * starts without it.
  */
 export function checker(): Checker {
-  made ??= createChecker();
-  return made;
+  shared ??= createChecker();
+  return shared;
 }
 
 function createChecker(): Checker {

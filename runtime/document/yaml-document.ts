@@ -1,7 +1,7 @@
 import { fromPointer } from "./pointer.ts";
 import type { Problem } from "./problem.ts";
 import { readYaml, unreadable, type YamlReading } from "./read-yaml.ts";
-import { placeOf } from "./yaml-places.ts";
+import { noPlaces, placeOf } from "./yaml-places.ts";
 import { DEFAULT_YAML_LIMITS, type YamlLimits } from "./yaml-value.ts";
 
 export type { YamlLimits } from "./yaml-value.ts";
@@ -35,6 +35,11 @@ export interface YamlDocument {
  */
 export function parseYaml(text: string, file: string, limits: YamlLimits = {}): YamlDocument {
   return documentOf(file, tooLarge(text, file, limits) ?? readYaml(text, file, limits));
+}
+
+/** Values that were read before, as a document: its problems have no place. */
+export function valueDocument(value: unknown, file: string): YamlDocument {
+  return documentOf(file, { value, problems: [], empty: false, places: noPlaces() });
 }
 
 /** What is said of a text over the limit of size. */

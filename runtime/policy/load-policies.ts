@@ -1,7 +1,8 @@
 import { formatProblem, type Problem } from "../document/problem.ts";
+import { parseYaml, valueDocument } from "../document/yaml-document.ts";
 import type { PolicyDefinition } from "./definition.ts";
 import { compileParameters } from "./parameters.ts";
-import { checkDefinition, parseDefinition } from "./parse-definition.ts";
+import { checkDefinition } from "./parse-definition.ts";
 import { reasonOf } from "./reason.ts";
 import type { PolicyModule, RegisteredPolicy, RegistryEntry } from "./registry-entry.ts";
 import { within } from "./within.ts";
@@ -48,10 +49,11 @@ export async function loadPolicies(
 }
 
 async function loadPolicy(entry: RegistryEntry, importTimeoutMs: number): Promise<LoadedPolicy> {
-  const { definition, problems } =
+  const { definition, problems } = checkDefinition(
     typeof entry.definition === "string"
-      ? parseDefinition(entry.definition, DEFINITION_FILE)
-      : checkDefinition(entry.definition, DEFINITION_FILE);
+      ? parseYaml(entry.definition, DEFINITION_FILE)
+      : valueDocument(entry.definition, DEFINITION_FILE),
+  );
   if (definition === undefined) {
     const error = `its definition is not valid: ${problems.map(oneLine).join("; ")}`;
     return { entry, definition, error };

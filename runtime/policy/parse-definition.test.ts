@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { formatProblem } from "../document/problem.ts";
-import { parseYaml } from "../document/yaml-document.ts";
+import { parseYaml, valueDocument } from "../document/yaml-document.ts";
 import type { JsonSchema } from "./definition.ts";
 import { compileParameters } from "./parameters.ts";
 import { checkDefinition, parseDefinition } from "./parse-definition.ts";
@@ -356,7 +356,9 @@ describe("FR-031: checkDefinition() says of what the builder embeds what parseDe
   for (const text of TEXTS) {
     test(JSON.stringify(text), () => {
       const fromFile = parseDefinition(text, "f");
-      const embedded = checkDefinition(JSON.parse(JSON.stringify(parseYaml(text, "f").value)), "f");
+      const embedded = checkDefinition(
+        valueDocument(JSON.parse(JSON.stringify(parseYaml(text, "f").value)), "f"),
+      );
       expect(embedded.definition).toEqual(fromFile.definition);
       const messages = ({ problems }: typeof embedded) => problems.map(({ message }) => message).sort();
       expect(messages(embedded)).toEqual(messages(fromFile));

@@ -3,8 +3,7 @@ import { compareProblems, type Problem } from "../document/problem.ts";
 import { compileSchema, type SchemaIssue } from "../document/schema.ts";
 import { isRecord } from "../document/schema-nodes.ts";
 import { schemaProblems } from "../document/schema-problems.ts";
-import { documentOf, parseYaml, type YamlDocument } from "../document/yaml-document.ts";
-import { noPlaces } from "../document/yaml-places.ts";
+import { parseYaml, type YamlDocument } from "../document/yaml-document.ts";
 import type { BodyRequirement, JsonSchema, PolicyDefinition } from "./definition.ts";
 import { fromTypedList } from "./typed-parameters.ts";
 import { VERSION_PATTERN } from "./version.ts";
@@ -54,15 +53,11 @@ export interface CheckedDefinition {
 
 /** Reads a `policy-definition.yaml`. */
 export function parseDefinition(text: string, file: string): CheckedDefinition {
-  return checkDocument(parseYaml(text, file));
+  return checkDefinition(parseYaml(text, file));
 }
 
-/** Checks what a definition says that was read before: its problems have no place. */
-export function checkDefinition(value: unknown, file: string): CheckedDefinition {
-  return checkDocument(documentOf(file, { value, problems: [], empty: false, places: noPlaces() }));
-}
-
-function checkDocument(document: YamlDocument): CheckedDefinition {
+/** Checks a definition that has been read. */
+export function checkDefinition(document: YamlDocument): CheckedDefinition {
   if (document.empty) {
     const message = 'Cannot use an empty policy definition: "name" and "version" are needed';
     return { problems: [document.problem("", message)] };
